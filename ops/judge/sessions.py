@@ -10,7 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
 import asyncpg
@@ -149,20 +149,32 @@ class _Comparison:
         while rows := await self.connection.fetch(sql, after, last, JUST_NOW, PAGE_ROWS):
             ids = [str(row["session_id"]) for row in rows]
             self.findings.checked["revoked_sessions"] += len(ids)
-            for row, until_ms in zip(rows, await self._valkey.zmscore("revoked", ids), strict=True):
-                self._compare_revocation(str(row["session_id"]), row["end_time"], until_ms)
+            for row, position in zip(rows, await self._valkey.zmscore("revoked", ids), strict=True):
+                self._compare_revocation(str(row["session_id"]), row["end_time"], position)
             after, last = rows[-1]["end_time"], rows[-1]["session_id"]
 
     def _compare_revocation(
-        self, session_id: str, end_time: datetime, until_ms: float | None
+        self, session_id: str, end_time: datetime, position: float | None
     ) -> None:
-        """An entry may be gone when its time ends, with the seconds that its removal takes."""
+        """An entry may be gone when its time ends, with the seconds that its removal takes.
+
+        The position of an entry is the time of the revocation in unix microseconds.
+        """
+        if position is None:
+            if end_time + MATTERS < utc_now() + JUST_NOW:
+                return
+            until = None
+        else:
+            until = datetime.fromtimestamp(position / 1e6, UTC) + MATTERS
         needed = end_time + TOKEN_LIFE
-        is_over = until_ms is None and end_time + MATTERS < utc_now() + JUST_NOW
-        if not is_over and (until_ms or 0) < needed.timestamp() * 1000:
-            expected = f"revoked until {needed} or later"
-            actual = None if until_ms is None else f"revoked until unix ms {until_ms:.0f}"
-            self.findings.add(Kind.REVOCATION_LOST, expected, actual, session_id=session_id)
+        if until is None or until < needed:
+            actual = None if until is None else f"revoked until {until}"
+            self.findings.add(
+                Kind.REVOCATION_LOST,
+                f"revoked until {needed} or later",
+                actual,
+                session_id=session_id,
+            )
 
 
 async def compare_sessions(stores: Stores, findings: Findings) -> None:

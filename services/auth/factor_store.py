@@ -53,7 +53,7 @@ class FactorStore:
         self._queries = load_queries(_QUERIES)
 
     async def append(self, events: Sequence[Prepared]) -> None:
-        """Write events that belong to no change."""
+        """Write events of one customer that belong to no change, under the customer's lock."""
         await self._pool.execute(self._queries.append, *columns_of(events))
 
     async def totp(self, customer_id: uuid.UUID) -> Totp | None:

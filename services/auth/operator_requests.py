@@ -13,6 +13,7 @@ from services.auth.families import Families
 from services.auth.revocations_out import Revocations
 from services.auth.state import EndCause
 from services.auth.store import Ending, OperatorRequest, Store
+from services.auth.withdrawal import withdraw
 from services.kernel.clock import utc_now
 
 BATCH_MAX = 20
@@ -66,8 +67,7 @@ class OperatorRequests:
         )
         ended = [each.session_id for each in await self._store.answer_end_sessions(request, ending)]
         _log(request, len(ended))
-        await self._revocations.revoke(ended)
-        await self._families.end(ended)
+        await withdraw(self._families, self._revocations, ended)
 
 
 def _origin(request: OperatorRequest) -> Origin:

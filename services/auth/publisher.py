@@ -23,7 +23,7 @@ from services.kernel.ids import new_id
 
 BATCH_ROWS_MAX = 200
 POLL_S = 0.25
-"""How often an idle process looks for events; a wake-up makes it look at once."""
+"""How often an idle process looks for events."""
 RETRY_S = 1.0
 LEASE_S = 10.0
 RENEW_S = 3.0
@@ -42,11 +42,6 @@ class Publisher:
         self._producer = producer
         self._queries = load_queries(Path(__file__).parent / "sql" / "queries.sql")
         self._holder = new_id()
-        self._woken = asyncio.Event()
-
-    def wake(self) -> None:
-        """Look for events now; called after a transaction that wrote some."""
-        self._woken.set()
 
     async def run(self) -> None:
         """Publish until cancelled; retry after an outage of PostgreSQL.
@@ -61,7 +56,7 @@ class Publisher:
                 await asyncio.sleep(RETRY_S)
                 continue
             if not moved:
-                await self._pause()
+                await asyncio.sleep(POLL_S)
 
     async def publish_batch(self) -> bool:
         """Publish the oldest events; False if none was published or parked."""
@@ -83,13 +78,6 @@ class Publisher:
         await self._pool.execute(self._queries.drop_old_months)
         while await self._pool.fetchval(self._queries.delete_old, DELETE_ROWS_MAX):
             pass
-
-    async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), POLL_S)
-        except TimeoutError:
-            return
-        self._woken.clear()
 
     async def _has_lease(self) -> bool:
         taken = await self._pool.fetchval(self._queries.take_lease, self._holder, LEASE_S)

@@ -1,9 +1,10 @@
 """The sessions that ended before their access tokens expire, for the boundaries of other services.
 
-Sorted set `revoked`: member the session's id, score the unix time in ms until which it matters.
-`revoked:version` changes with the set, so a reader that saw the version need not read the set. It
-is a time: a count could repeat an earlier value after a crash of Valkey, and a reader would miss
-what changed.
+Sorted set `revoked`: member the session's id, score its position, which is the time of its
+revocation in microseconds by Valkey's clock. `revoked:version` is the last position. Positions only
+grow, also when the clock is set back, so a reader asks for the entries after the last one that it
+has read. Time and not a count: a count could repeat an earlier value after a crash of Valkey, and a
+reader would miss what changed.
 """
 
 import uuid
@@ -30,7 +31,6 @@ BATCH_MAX = 1_000
 Value = TypeVar("Value")
 
 _KEYS = ("revoked", "revoked:version")
-
 _COMPARED = "revoked:compared"
 """Until when the ends of sessions were compared, in unix ms. An older copy of Valkey's data has an
 older time, so it says what has to be compared again."""
@@ -44,12 +44,13 @@ class Revocations:
         self._valkey = valkey
         self._revoke = load_script(valkey, "revoke")
         self._restore = load_script(valkey, "restore_revoked")
+        self._missing = load_script(valkey, "missing_revoked")
 
     async def revoke(self, session_ids: Sequence[uuid.UUID]) -> None:
         """Add sessions that end now; Valkey's clock decides until when they matter."""
-        matters_ms = int(MATTERS.total_seconds() * 1000)
+        matters_us = MATTERS // timedelta(microseconds=1)
         for batch in _batches([str(session_id) for session_id in session_ids], BATCH_MAX):
-            removed = await self._revoke(keys=_KEYS, args=[matters_ms, ENTRIES_MAX, *batch])
+            removed = await self._revoke(keys=_KEYS, args=[matters_us, ENTRIES_MAX, *batch])
             if removed:
                 log.error("revocations.full", removed=removed, entries_max=ENTRIES_MAX)
 
@@ -59,38 +60,27 @@ class Revocations:
         return None if found is None else datetime.fromtimestamp(int(found) / 1000, UTC)
 
     async def note_compared(self, until: datetime) -> None:
-        """Note that the ends of sessions were compared until a time."""
+        """Note that all ends of sessions were compared until a time."""
         await self._valkey.set(_COMPARED, int(until.timestamp() * 1000))
 
-    async def missing(
-        self, recently_ended: Sequence[tuple[uuid.UUID, datetime]]
-    ) -> list[tuple[uuid.UUID, datetime]]:
-        """Return the ended sessions that the set does not have."""
-        missing: list[tuple[uuid.UUID, datetime]] = []
-        for batch in _batches(recently_ended, BATCH_MAX):
-            names = [str(session_id) for session_id, _ in batch]
-            scores: Any = await self._valkey.zmscore(_KEYS[0], names)
-            missing += [each for each, score in zip(batch, scores, strict=True) if score is None]
+    async def missing(self, session_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+        """Return the sessions that the set does not have."""
+        missing: list[uuid.UUID] = []
+        for batch in _batches(session_ids, BATCH_MAX):
+            found = await self._missing(keys=_KEYS[:1], args=[str(each) for each in batch])
+            missing += _ids(found)
         return missing
 
-    async def reconcile(
-        self, recently_ended: Iterable[tuple[uuid.UUID, datetime]]
-    ) -> list[uuid.UUID]:
-        """Add the sessions that the set lost, and return them.
+    async def reconcile(self, lost: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+        """Add sessions that the set lost and that still matter; return those that were added.
 
-        `recently_ended` has the sessions that the database ended within MATTERS, with the times.
         A crash of Valkey may lose the last second. What was written before a lost entry may be lost
-        too, so the caller ends the families of missing sessions first.
+        too, so the caller ends the families of missing sessions first. An entry matters for MATTERS
+        from now, which is longer than necessary and harmless.
         """
-        pairs = [
-            value
-            for session_id, end_time in recently_ended
-            for value in (str(session_id), int((end_time + MATTERS).timestamp() * 1000))
-        ]
         restored: list[uuid.UUID] = []
-        for batch in _batches(pairs, 2 * BATCH_MAX):
-            added = await self._restore(keys=_KEYS, args=[ENTRIES_MAX, *batch])
-            restored += [uuid.UUID(session_id.decode()) for session_id in added]
+        for batch in _batches([str(session_id) for session_id in lost], BATCH_MAX):
+            restored += _ids(await self._restore(keys=_KEYS, args=[ENTRIES_MAX, *batch]))
         if restored:
             log.warning("revocations.restored", sessions=len(restored))
         return restored
@@ -98,3 +88,7 @@ class Revocations:
 
 def _batches(values: Sequence[Value], size: int) -> Iterable[Sequence[Value]]:
     return (values[first : first + size] for first in range(0, len(values), size))
+
+
+def _ids(members: Sequence[bytes]) -> list[uuid.UUID]:
+    return [uuid.UUID(member.decode()) for member in members]

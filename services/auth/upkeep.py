@@ -10,7 +10,7 @@ from services.auth.grants import EndedGrants
 from services.auth.operator_requests import OperatorRequests
 from services.auth.password_pool import PasswordPool
 from services.auth.publisher import Publisher
-from services.auth.revocations_out import Revocations
+from services.auth.revocations_out import MATTERS, Revocations
 from services.auth.store import Store
 from services.chassis.periodic import repeat
 from services.kernel.clock import utc_now
@@ -18,10 +18,12 @@ from services.kernel.clock import utc_now
 RECONCILE_S = 2.0
 """How often the ends of sessions are compared with Valkey; a part of the five seconds within which
 a revocation must be in force everywhere."""
-REVOKED_FOR = timedelta(minutes=12)
-"""Longer than an access token lives, with the tolerance for clocks."""
-NOTED_EVERY = timedelta(minutes=1)
-"""How often the time of the last comparison is written."""
+WHOLE = timedelta(seconds=30)
+"""How often all ends that still matter are compared, by one of the processes."""
+CLOCKS = timedelta(seconds=150)
+"""Differences between the clocks of auth's hosts, and transactions that commit late."""
+RECENT = WHOLE + CLOCKS
+"""How far back every comparison goes: to the last whole one, and a tolerance."""
 OPERATOR_S = 0.5
 """How often a process looks for requests of operators, who wait for the answer."""
 DUMMIES_S = 3600.0
@@ -63,7 +65,7 @@ class Upkeep:
             tasks.create_task(repeat("retention", self._publisher.upkeep, DAY_S))
 
     async def reconcile(self) -> None:
-        """Give Valkey the recent ends of sessions that it does not have.
+        """Give Valkey the ends of sessions that it does not have; all of them if it lost its data.
 
         A restart of Valkey loses its last second, and a call that ended a session may have failed
         between the database and Valkey. If Valkey was down for long, or its data is an old copy,
@@ -71,11 +73,13 @@ class Upkeep:
         """
         now = utc_now()
         compared = await self._revocations.compared_until()
-        ended = await self._store.recently_ended(min(now, compared or now) - REVOKED_FOR)
-        lost = await self._revocations.missing(ended)
-        await self._families.end([session_id for session_id, _ in lost])
-        await self._revocations.reconcile(lost)
-        if compared is None or abs(now - compared) > NOTED_EVERY:
+        whole = compared is None or not -CLOCKS < now - compared < WHOLE
+        since = min(now, compared or now) - MATTERS if whole else now - RECENT
+        ended = dict(await self._store.recently_ended(since))
+        lost = await self._revocations.missing([*ended])
+        await self._families.end(lost)
+        await self._revocations.reconcile([each for each in lost if ended[each] > now - MATTERS])
+        if whole:
             await self._revocations.note_compared(now)
 
     async def spread_dummies(self) -> None:

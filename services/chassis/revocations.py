@@ -1,15 +1,17 @@
 """The sessions that auth ended while their access tokens were still valid.
 
 Each process holds them in memory, so the boundary checks a call with one look-up. A feed reads them
-from Valkey: the sorted set `revoked` has the session's id with the Unix time in milliseconds until
-which a token of the session may still be valid, and the counter `revoked:version` changes with each
-entry. Without the feed, calls are admitted by the entries that the process has: paying continues.
+from Valkey: the sorted set `revoked` has the session's id with its position, and `revoked:version`
+is the last position. Positions only grow, so the feed reads the entries after the last one that it
+has, page by page, and an interrupted read continues where it stopped. No clock of another machine
+counts. Without the feed, calls are admitted by the entries that the process has: paying continues.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice, takewhile
 from typing import Protocol, cast
 
 import structlog
@@ -19,19 +21,24 @@ from services.chassis.settings import ServiceSettings
 from services.chassis.unreachable import UNREACHABLE
 from services.chassis.valkey import open_valkey
 from services.chassis.vault import Vault
-from services.kernel.clock import utc_now
 
 SET = "revoked"
 VERSION = "revoked:version"
 POLL_S = 1.0
-"""How often the counter is read; a revocation applies at most this long plus two reads later."""
-WHOLE_S = 60.0
-"""How often the whole set is read, also if the counter did not change."""
-OVERLAP_MS = 150_000
-"""How far below the newest known entry a read begins: clocks of auth's hosts may differ by two
-minutes, so a newer entry may have an earlier time."""
+"""How often the last position is read; a revocation applies at most this long plus two reads
+later."""
+PAGE_MAX = 1_000
+"""How many entries one read returns. The client needs milliseconds for them, and its timeout is a
+second."""
+RECHECK_S = 60.0
+"""How often the feed begins to read the set again, one page with each poll. That finds an entry at
+a position that the feed has passed: Valkey lost its last entries, and its clock was set back."""
+KEPT_S = 12 * 60.0
+"""How long a process keeps an entry after it has read it. An access token is valid for ten minutes,
+and the clocks of two machines may differ by two."""
 ENTRIES_MAX = 100_000
-"""The largest number of entries that a process holds; it keeps those that matter longest."""
+"""The largest number of entries that a process holds, as many as auth writes. It keeps those that
+it read last; auth reports a full set."""
 LOST_S = 5.0
 """Without a successful read for this long the feed counts as lost, which is an error in the log."""
 REMIND_S = 60.0
@@ -47,42 +54,41 @@ class RevokedStore(Protocol):
         ...
 
     def zrangebyscore(
-        self, name: str, min: float, max: str, start: int, num: int, withscores: bool, /
+        self, name: str, min: str, max: str, start: int, num: int, withscores: bool, /
     ) -> Awaitable[Sequence[tuple[bytes, float]]]:
         """Return up to `num` members with their scores, the lowest score first."""
         ...
 
 
 class RevokedSessions:
-    """The ids of revoked sessions, each until the time from which it no longer matters."""
+    """The ids of revoked sessions, each until its access tokens have expired."""
 
     def __init__(self) -> None:
-        self._until_ms: dict[str, float] = {}
+        self._until_s: dict[str, float] = {}
+        """In the order in which entries were added, which is the order of their times."""
 
     def __len__(self) -> int:
         """Return the number of entries."""
-        return len(self._until_ms)
+        return len(self._until_s)
 
     def is_revoked(self, session_id: str) -> bool:
         """Return whether the session was revoked; no session has the id ""."""
-        return session_id in self._until_ms
+        return session_id in self._until_s
 
-    def add(self, found: Sequence[tuple[bytes, float]]) -> None:
-        """Add entries: the session's id, and the Unix time in milliseconds until it matters."""
-        self._until_ms.update((each.decode(errors="replace"), until) for each, until in found)
-        if len(self._until_ms) > ENTRIES_MAX:
-            log.error("revocations.too_many", kept=ENTRIES_MAX)
-            longest = sorted(self._until_ms.items(), key=lambda each: each[1], reverse=True)
-            self._until_ms = dict(longest[:ENTRIES_MAX])
+    def add(self, session_ids: Iterable[bytes], until_s: float) -> None:
+        """Add sessions until a time of the caller's monotonic clock; keep times of known ones."""
+        for session_id in session_ids:
+            self._until_s.setdefault(session_id.decode(errors="replace"), until_s)
+        self._drop(islice(self._until_s, max(0, len(self._until_s) - ENTRIES_MAX)))
 
-    def drop_expired(self, now_ms: float) -> None:
+    def drop_expired(self, now_s: float) -> None:
         """Drop the entries whose tokens have all expired."""
-        self._until_ms = {each: until for each, until in self._until_ms.items() if until > now_ms}
+        expired = takewhile(lambda each: each[1] <= now_s, self._until_s.items())
+        self._drop(session_id for session_id, _ in expired)
 
-    @property
-    def newest_ms(self) -> float:
-        """The latest time of an entry; 0 if there is none."""
-        return max(self._until_ms.values(), default=0)
+    def _drop(self, session_ids: Iterable[str]) -> None:
+        for session_id in list(session_ids):
+            del self._until_s[session_id]
 
 
 class RevocationFeed:
@@ -94,10 +100,11 @@ class RevocationFeed:
         self.revoked = RevokedSessions()
         self._store = store
         self._monotonic_s = monotonic_s
-        self._version: bytes | None = None
-        self._whole_at_s: float | None = None
-        """When the whole set was last read; None if a failed read may hide a change."""
-        self._read_at_s = monotonic_s()
+        self._position = 0.0
+        """The feed has read all entries up to this position."""
+        self._recheck_position: float | None = None
+        """Up to which position the set was read again; None between two rounds."""
+        self._recheck_at_s = self._read_at_s = monotonic_s()
         self._reported_at_s: float | None = None
 
     async def load(self) -> None:
@@ -112,32 +119,39 @@ class RevocationFeed:
             await self.poll()
 
     async def poll(self) -> bool:
-        """Read what has changed; return whether Valkey answered."""
+        """Read what has changed; return whether Valkey answered. What was read before stays."""
         try:
             await self._read()
         except (*UNREACHABLE, RedisError) as error:
-            self._whole_at_s = None
             self._note_failure(type(error).__name__)
             return False
         self._note_success()
         return True
 
     async def _read(self) -> None:
-        version = await self._store.get(VERSION)
         now_s = self._monotonic_s()
-        whole = self._whole_at_s is None or now_s - self._whole_at_s >= WHOLE_S
-        if not whole and version == self._version:
-            return
-        now_ms = utc_now().timestamp() * 1000
-        known_ms = 0 if whole else self.revoked.newest_ms - OVERLAP_MS
-        found = await self._store.zrangebyscore(
-            SET, max(now_ms, known_ms), "+inf", 0, ENTRIES_MAX, True
-        )
-        self.revoked.add(found)
-        self._version = version
-        if whole:
-            self.revoked.drop_expired(now_ms)
-            self._whole_at_s = now_s
+        self.revoked.drop_expired(now_s)
+        version = float(await self._store.get(VERSION) or 0)
+        if version < self._position:
+            # Valkey lost its last entries, so new ones may be at positions that were read.
+            self._position = 0.0
+        while self._position < version:
+            self._position = await self._read_page(self._position) or version
+        await self._recheck(now_s)
+
+    async def _recheck(self, now_s: float) -> None:
+        """Read one page of the entries before the position again, if it is time."""
+        if self._recheck_position is None:
+            if now_s - self._recheck_at_s < RECHECK_S:
+                return
+            self._recheck_at_s, self._recheck_position = now_s, 0.0
+        self._recheck_position = await self._read_page(self._recheck_position)
+
+    async def _read_page(self, after: float) -> float | None:
+        """Read entries after a position; return the last one's position, None at the end."""
+        found = await self._store.zrangebyscore(SET, f"({after:.0f}", "+inf", 0, PAGE_MAX, True)
+        self.revoked.add((session_id for session_id, _ in found), self._monotonic_s() + KEPT_S)
+        return found[-1][1] if len(found) == PAGE_MAX else None
 
     def _note_failure(self, error: str) -> None:
         now_s = self._monotonic_s()

@@ -8,6 +8,8 @@ import grpc
 import grpc.aio
 import redis.exceptions
 
+from services.chassis.valkey import RefusedForNow
+
 UNREACHABLE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
@@ -25,6 +27,10 @@ UNREACHABLE: tuple[type[Exception], ...] = (
     redis.exceptions.TimeoutError,
     # Valkey's memory is full; keys expire and free it.
     redis.exceptions.OutOfMemoryError,
+    # Valkey refuses calls for now: it cannot write its file, or it became a replica.
+    RefusedForNow,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
 )
 """Transient server-side failures of a store or a socket."""
 

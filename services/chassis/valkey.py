@@ -1,14 +1,17 @@
 """Valkey for a service: one client over the Unix socket, with short timeouts and a bounded pool.
 
 A call that fails is not repeated: the caller decides whether it may have had an effect. The errors
-of a stopped, loading or full server are in `unreachable.UNREACHABLE`.
+of a stopped, loading or full server, and of one that refuses writes for a time, are in
+`unreachable.UNREACHABLE`.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
 from services.chassis.settings import ServiceSettings
 
@@ -20,6 +23,27 @@ CONNECTIONS_MAX = 32
 
 CHECK_AFTER_S = 15
 """A connection that was idle for this long is checked before it is used."""
+
+_TEMPORARY = ("MISCONF ", "BUSY ", "NOREPLICAS ")
+"""How the errors begin with which a server refuses a command for a time: it cannot write its file,
+runs a long script, or misses its replicas. The client has no classes for them."""
+
+
+class RefusedForNow(ResponseError):
+    """Valkey did not execute the command, and accepts it when an operator removed the cause."""
+
+
+class _Connection(UnixDomainSocketConnection):
+    """A connection that tells temporary refusals from defects."""
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """Return the server's answer; raise RefusedForNow, or the client's own errors."""
+        try:
+            return await super().read_response(*args, **options)
+        except ResponseError as error:
+            if str(error).startswith(_TEMPORARY):
+                raise RefusedForNow(*error.args) from None
+            raise
 
 
 def open_valkey(settings: ServiceSettings, secret: Mapping[str, str]) -> Redis:
@@ -34,7 +58,7 @@ def open_valkey(settings: ServiceSettings, secret: Mapping[str, str]) -> Redis:
     pool = BlockingConnectionPool(
         max_connections=CONNECTIONS_MAX,
         timeout=TIMEOUT_S,
-        connection_class=UnixDomainSocketConnection,
+        connection_class=_Connection,
         path=str(settings.valkey_socket),
         username=secret["username"],
         password=secret["password"],

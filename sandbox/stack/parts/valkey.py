@@ -53,6 +53,9 @@ class Valkey:
                 *(str(binary), "--port", "0", "--unixsocket", str(self.socket)),
                 *("--unixsocketperm", "700", "--dir", str(data), "--daemonize", "no"),
                 *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "900 1"),
+                # The append-only file is the durable record. A snapshot that fails, for example
+                # because the disk was full for a moment, must not refuse logins until the next one.
+                *("--stop-writes-on-bgsave-error", "no"),
                 *("--aclfile", str(self.acl_file)),
                 *("--maxmemory", "256mb", "--maxmemory-policy", "noeviction"),
             ),

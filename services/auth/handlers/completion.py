@@ -68,7 +68,10 @@ async def complete(
     done = _completed(deps, session, made, device, is_new=bool(device_token), now=now)
     async with undone_on_failure(lambda: deps.provider.revoke(pair.refresh_token)):
         surplus = await deps.store.complete_login(done)
-    await tokens.withdraw(deps, [ended.session_id for ended in surplus])
+    # The login is complete: a failure here must not be its answer, because a repeated call would
+    # begin a second session. What fails is left to the reconciliation of upkeep.py.
+    ended = [each.session_id for each in surplus]
+    deps.background.start("withdraw_surplus", tokens.withdraw(deps, ended))
     return LoggedIn(pair, device, device_token)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from services.auth import events_out
+from services.auth import events_out, withdrawal
 from services.auth.errors import (
     RefreshTokenInvalid,
     RefreshTokenReused,
@@ -106,14 +106,8 @@ async def _end_reused(deps: Dependencies, family: Family) -> None:
 
 
 async def withdraw(deps: Dependencies, session_ids: Sequence[uuid.UUID]) -> None:
-    """Make the tokens of sessions useless: here at once, at the services within seconds.
-
-    The rows say already that the sessions ended. If Valkey fails, the caller gets the error, and
-    the reconciliation of upkeep.py completes the rest. It skips the sessions in the set of revoked
-    ones, so the families end first.
-    """
-    await deps.families.end(session_ids)
-    await deps.revocations.revoke(session_ids)
+    """Make the tokens of ended sessions useless. If Valkey fails, the caller gets the error."""
+    await withdrawal.withdraw(deps.families, deps.revocations, session_ids)
 
 
 async def logout(deps: Dependencies, me: Caller) -> None:

@@ -1,12 +1,17 @@
 -- Adds sessions to the set of revoked ones, and removes entries that no longer matter.
--- KEYS: the set, its version. ARGV: how long an entry matters in ms, the largest number of
--- entries, the session ids. Returns how many entries were removed because the set was full.
+-- An entry's score is its position: Valkey's time in microseconds, or the last position plus one if
+-- the clock is behind it. So positions only grow, also when the clock is set back.
+-- KEYS: the set, the last position. ARGV: how long an entry matters in microseconds, the largest
+-- number of entries, the session ids. Returns how many entries were removed because the set was
+-- full.
 local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-for position = 3, #ARGV do
-  redis.call('ZADD', KEYS[1], now_ms + ARGV[1], ARGV[position])
+local now = time[1] * 1000000 + time[2]
+local position = math.max(now, tonumber(redis.call('GET', KEYS[2]) or '0') + 1)
+for argument = 3, #ARGV do
+  redis.call('ZADD', KEYS[1], string.format('%.0f', position), ARGV[argument])
+  position = position + 1
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[1]))
 local removed = redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -(ARGV[2] + 1))
-redis.call('SET', KEYS[2], string.format('%d%06d', time[1], time[2]))
+redis.call('SET', KEYS[2], string.format('%.0f', position - 1))
 return removed

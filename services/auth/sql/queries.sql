@@ -25,11 +25,16 @@ SELECT email_sealed, phone_index, phone_sealed FROM auth.users WHERE customer_id
 SELECT customer_id FROM auth.users WHERE customer_id = $1 FOR NO KEY UPDATE
 
 -- name: append
--- Appends events. Their ids follow their order.
+-- Appends events of one key. Their ids follow their order and are drawn under the customer's lock.
+WITH locked AS (
+    SELECT customer_id FROM auth.users WHERE customer_id = ANY ($2::uuid[]) FOR NO KEY UPDATE
+)
 INSERT INTO auth.event (event_id, key, event_type, subject, payload, traceparent)
 SELECT e.event_id, e.key, e.event_type, e.subject, e.payload, e.traceparent
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[], $6::text[])
+FROM (SELECT count(*) AS known FROM locked) AS counted
+CROSS JOIN unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[], $6::text[])
     WITH ORDINALITY AS e (event_id, key, event_type, subject, payload, traceparent, place)
+WHERE counted.known >= 0
 ORDER BY e.place
 
 -- name: note_failure

@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import AsyncGenerator
-from datetime import timedelta
 from typing import Any
 
 import pytest_asyncio
@@ -11,12 +10,12 @@ from redis.asyncio import Redis
 
 from services.auth import revocations_out
 from services.auth.revocations_out import MATTERS
-from services.kernel.clock import utc_now
-from tests.integration.auth.logins import Logins, expire, opened
+from tests.integration.auth.logins import Logins, opened
 from tests.rigs.stores import ValkeyStore
 
 SET, VERSION = "revoked", "revoked:version"
-MATTERS_MS = MATTERS.total_seconds() * 1000
+US = 1_000_000
+MATTERS_US = MATTERS.total_seconds() * US
 
 
 @pytest_asyncio.fixture
@@ -37,7 +36,7 @@ async def reader(valkey: ValkeyStore) -> AsyncGenerator[Redis]:
 
 async def read(reader: Redis) -> set[bytes]:
     """Return what a boundary reads."""
-    found: Any = await reader.zrangebyscore(SET, time.time() * 1000, "+inf")
+    found: Any = await reader.zrangebyscore(SET, "-inf", "+inf")
     return set(found)
 
 
@@ -52,15 +51,30 @@ def members(session_ids: list[uuid.UUID]) -> set[bytes]:
 
 
 async def test_revoked_sessions_are_read_by_another_service(logins: Logins, reader: Redis) -> None:
-    """Each matters for twelve minutes by Valkey's clock."""
+    """Each has a position of its own, which is its time by Valkey's clock."""
     revoked = ids(3)
-    seconds, _ = await logins.client.time()
+    seconds, microseconds = await logins.client.time()
     await logins.revocations.revoke(revoked)
-    assert await read(reader) == members(revoked)
-    for member in members(revoked):
-        score = await logins.client.zscore(SET, member)
-        assert score is not None
-        assert float(score) >= seconds * 1000 + MATTERS_MS
+    found: Any = await reader.zrangebyscore(SET, "-inf", "+inf", withscores=True)
+    assert {member for member, _ in found} == members(revoked)
+    positions = [position for _, position in found]
+    assert positions == [positions[0], positions[0] + 1, positions[0] + 2]
+    assert positions[0] >= seconds * US + microseconds
+    assert float(await reader.get(VERSION) or 0) == positions[-1]
+
+
+async def test_positions_grow_although_the_clock_was_set_back(
+    logins: Logins, reader: Redis
+) -> None:
+    """As if the clock had been an hour ahead when the last position was given."""
+    ahead = int((time.time() + 3600) * US)
+    await logins.client.set(VERSION, ahead)
+    (revoked,), (lost,) = ids(1), ids(1)
+    await logins.revocations.revoke([revoked])
+    await logins.revocations.reconcile([lost])
+    assert await logins.client.zscore(SET, str(revoked)) == ahead + 1
+    assert await logins.client.zscore(SET, str(lost)) == ahead + 2
+    assert float(await reader.get(VERSION) or 0) == ahead + 2
 
 
 async def test_each_change_gives_a_version_that_was_never_there(
@@ -88,7 +102,7 @@ async def test_entries_that_no_longer_matter_are_removed(logins: Logins, reader:
     old, new = ids(5), ids(1)
     await logins.revocations.revoke(old)
     for member in members(old):
-        await logins.client.zadd(SET, {member: time.time() * 1000 - 1})
+        await logins.client.zadd(SET, {member: time.time() * US - MATTERS_US - 1})
     await logins.revocations.revoke(new)
     assert await logins.client.zrange(SET, 0, -1) == [*members(new)]
 
@@ -100,14 +114,12 @@ async def test_the_set_never_grows_beyond_its_limit(
     monkeypatch.setattr(revocations_out, "ENTRIES_MAX", 10)
     first, last = ids(7), ids(8)
     await logins.revocations.revoke(first)
-    for number, member in enumerate(members(first)):
-        await logins.client.zadd(SET, {member: time.time() * 1000 + 60_000 + number})
     await logins.revocations.revoke(last)
     found = await read(reader)
     assert len(found) == 10
-    assert found >= members(last)
-    now = utc_now()
-    assert await logins.revocations.reconcile((one, now) for one in first) == []
+    assert found == members(first[-2:] + last)
+    assert await logins.revocations.missing(first) == first[:-2]
+    assert await logins.revocations.reconcile(first) == []
     assert len(await read(reader)) == 10
 
 
@@ -118,40 +130,28 @@ async def test_many_sessions_are_revoked_in_batches(
     monkeypatch.setattr(revocations_out, "BATCH_MAX", 2)
     revoked, lost = ids(7), ids(7)
     await logins.revocations.revoke(revoked)
-    now = utc_now()
-    assert set(await logins.revocations.reconcile((one, now) for one in lost)) == set(lost)
+    assert await logins.revocations.missing(revoked + lost) == lost
+    assert await logins.revocations.reconcile(lost) == lost
     assert await read(reader) == members(revoked) | members(lost)
 
 
 async def test_what_valkey_lost_is_added_and_returned_once(logins: Logins, reader: Redis) -> None:
-    """The database is right; entries that are there keep their time."""
+    """The database is right; entries that are there keep their position."""
     kept, lost = ids(2), ids(2)
     await logins.revocations.revoke(kept)
     version = await reader.get(VERSION)
-    now = utc_now()
-    ended = [(one, now - timedelta(minutes=1)) for one in (*kept, *lost)]
-    assert await logins.revocations.reconcile(ended) == lost
+    assert await logins.revocations.reconcile(kept + lost) == lost
     assert await read(reader) == members(kept + lost)
     restored = await reader.get(VERSION)
     assert restored != version
-    assert await logins.revocations.reconcile(ended) == []
+    assert await logins.revocations.reconcile(kept + lost) == []
     assert await reader.get(VERSION) == restored
 
 
-async def test_sessions_that_ended_long_ago_are_not_added(logins: Logins, reader: Redis) -> None:
-    """Twelve minutes after its end a session has no valid access token."""
-    now = utc_now()
-    (old,), (recent,) = ids(1), ids(1)
-    ended = [(old, now - MATTERS - timedelta(minutes=1)), (recent, now - timedelta(minutes=11))]
-    assert await logins.revocations.reconcile(ended) == [recent]
-    assert await read(reader) == members([recent])
-
-
-async def test_an_empty_valkey_gets_all_recent_ends(logins: Logins, reader: Redis) -> None:
-    """As after a lost disk."""
-    revoked = ids(20)
+async def test_nothing_is_missing_in_a_full_set(logins: Logins) -> None:
+    """With as many entries as the set may have: each answer of Valkey is short."""
+    revoked = ids(revocations_out.ENTRIES_MAX)
     await logins.revocations.revoke(revoked)
-    await expire(logins.client, SET, VERSION)
-    now = utc_now()
-    assert await logins.revocations.reconcile((one, now) for one in revoked) == revoked
-    assert await read(reader) == members(revoked)
+    assert await logins.revocations.missing(revoked) == []
+    await logins.client.zrem(SET, str(revoked[0]), str(revoked[-1]))
+    assert await logins.revocations.missing(revoked) == [revoked[0], revoked[-1]]

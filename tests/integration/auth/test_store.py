@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from bp.auth.v1.auth_events_pb2 import AuthEvent
 
+from ops.waiting import until
 from services.auth import events_out
 from services.auth.errors import (
     AssertionInvalid,
@@ -17,6 +18,7 @@ from services.auth.errors import (
     LoginSessionInvalid,
     SessionNotFound,
 )
+from services.auth.factor_store import columns_of
 from services.auth.state import EndCause, Factor
 from services.auth.store import Ending, Store
 from tests.integration.auth.conftest import PASSWORD_HASH, User, log_in, new_device, origin
@@ -63,6 +65,29 @@ async def test_wrong_passwords_are_counted_and_an_unknown_address_writes_its_eve
     stranger = _failed(None)
     await store.note_failure(b"unknown".ljust(32), [stranger])
     assert await _events(pool, stranger.key) == ["login_failed"]
+
+
+async def test_ids_of_a_customers_events_are_drawn_in_the_order_of_the_commits(
+    store: Store, user: User, pool: asyncpg.Pool
+) -> None:
+    """A wrong code is no change of a row, but its event waits for a change that is running."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
+    async with pool.acquire() as other:
+        async with other.transaction():
+            await other.execute(
+                "UPDATE auth.users SET last_login = now() WHERE customer_id = $1", user.customer_id
+            )
+            wrong = asyncio.create_task(store.append([_failed(user.customer_id)]))
+
+            async def has_waited_or_written() -> bool:
+                return wrong.done() or await pool.fetchval(waits, "%auth.event%") > 0
+
+            await until(has_waited_or_written)
+            assert not wrong.done()
+            unlocked = events_out.login_unlocked(origin(), user.customer_id)
+            await other.execute(store._queries.append, *columns_of([unlocked]))
+        await wrong
+    assert await _events(pool, user.customer_id) == ["login_unlocked", "login_failed"]
 
 
 async def test_a_login_resets_the_failures_and_writes_session_device_and_events(

@@ -1,8 +1,10 @@
-"""Auth's upkeep gives Valkey what it does not have, also after a long outage."""
+"""Ends of sessions that Valkey lacks are repeated, after lost data or a call that failed."""
 
+import uuid
 from collections.abc import AsyncGenerator
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import asyncpg
@@ -10,90 +12,197 @@ import pytest
 import pytest_asyncio
 from redis.exceptions import NoPermissionError
 
-from services.auth.revocations_out import Revocations
-from services.auth.store import Store
+from ops.provision.valkey import OPERATOR
+from services.auth.background import Background
+from services.auth.counters import Tries
+from services.auth.handlers.completion import complete
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.factors import digest_of
+from services.auth.operator_requests import OperatorRequests
+from services.auth.refresh import Invalid
+from services.auth.state import EndCause, Factor, Session, TokenPair
+from services.auth.store import Completed, Ending, Store
 from services.auth.upkeep import Upkeep
-from services.kernel.clock import utc_now
-from tests.integration.auth.conftest import User, log_in
-from tests.integration.auth.logins import App, Logins, customer_session, opened
-from tests.rigs.stores import ValkeyStore
+from services.chassis.call_context import Call, current_call
+from tests.integration.auth.conftest import User, log_in, origin
+from tests.integration.auth.logins import (
+    CODE_KEY,
+    SETTINGS,
+    Logins,
+    customer_session,
+    login_session,
+    logins_of,
+    new_pair,
+    new_token,
+)
+from tests.rigs.stores import PostgresStore, ValkeyStore, valkey_store
 
-OUTAGE = timedelta(hours=3)
+COMPARED, SET, VERSION = "revoked:compared", "revoked", "revoked:version"
+REQUEST = "SELECT auth.request_by_operator($1, 'END_SESSIONS', $2, 'eva (uid 1000)', 'stolen')"
+
+PREFIXES = ("session", "otp", "tries", "refresh", "family", "sends", "revoked")
+CALL = Call("", "gateway", "", frozenset(), "", "request-1", "", {}, datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Auth's adapters over a Valkey of this module, and the loops of one process."""
+
+    valkey: ValkeyStore
+    logins: Logins
+    requests: OperatorRequests
+    upkeep: Upkeep
+
+
+@pytest_asyncio.fixture(scope="module")
+async def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[ValkeyStore]:
+    """A Valkey that a test may stop."""
+    async with valkey_store(tmp_path_factory.mktemp("upkeep") / "home") as started:
+        yield started
 
 
 @pytest_asyncio.fixture
-async def logins(valkey: ValkeyStore) -> AsyncGenerator[Logins]:
-    """Auth's adapters."""
-    async with opened(valkey) as logins:
-        await logins.client.delete("revoked:compared", "revoked")
-        yield logins
-
-
-@pytest.fixture
-def upkeep(store: Store, logins: Logins) -> Upkeep:
-    """Upkeep as a process of auth has it; these tests publish nothing and carry out no request."""
+async def rig(own_valkey: ValkeyStore, store: Store) -> AsyncGenerator[Rig]:
+    """One process of auth."""
+    client = own_valkey.client("auth")
+    await client.delete(COMPARED, SET, VERSION)
+    logins = logins_of(client)
+    tries = Tries(client, CODE_KEY)
+    requests = OperatorRequests(store, tries, logins.families, logins.revocations)
     unused = cast("Any", None)
-    return Upkeep(store, logins.families, logins.revocations, *([unused] * 4))
+    upkeep = Upkeep(store, logins.families, logins.revocations, unused, requests, unused, unused)
+    yield Rig(own_valkey, logins, requests, upkeep)
+    await client.aclose()
 
 
-@pytest_asyncio.fixture
-async def ended(store: Store, superuser: asyncpg.Pool, user: User, logins: Logins) -> App:
-    """A session that ended in the database two hours ago, and has refresh tokens in Valkey."""
+async def _ended(store: Store, user: User, ago: timedelta) -> uuid.UUID:
+    """Return a session that ended some time ago in the database only."""
     session_id, _ = await log_in(store, user)
-    await superuser.execute(
-        "UPDATE auth.session SET end_time = $2, end_cause = 'LOGOUT' WHERE session_id = $1",
-        session_id,
-        utc_now() - timedelta(hours=2),
+    time = datetime.now(UTC) - ago
+    await store.end_sessions(Ending(user.customer_id, EndCause.LOGOUT, origin(time)))
+    return session_id
+
+
+async def _missing(rig: Rig, *session_ids: uuid.UUID) -> list[uuid.UUID]:
+    return await rig.logins.revocations.missing(session_ids)
+
+
+async def test_a_valkey_that_lost_its_data_gets_all_ends_that_matter_with_the_next_comparison(
+    rig: Rig, store: Store, user: User
+) -> None:
+    """Sessions that ended more than twelve minutes ago have no valid access token."""
+    ago = (timedelta(minutes=13), timedelta(minutes=11), timedelta(seconds=1))
+    old, early, late = [await _ended(store, user, each) for each in ago]
+    await rig.upkeep.reconcile()
+    assert await _missing(rig, old, early, late) == [old]
+    await rig.logins.client.delete(COMPARED, SET, VERSION)
+    await rig.upkeep.reconcile()
+    assert await _missing(rig, old, early, late) == [old]
+
+
+async def test_between_two_whole_comparisons_only_late_ends_are_read(
+    rig: Rig, store: Store, user: User
+) -> None:
+    await rig.upkeep.reconcile()
+    early = await _ended(store, user, timedelta(minutes=11))
+    late = await _ended(store, user, timedelta(minutes=2))
+    await rig.upkeep.reconcile()
+    assert await _missing(rig, early, late) == [early]
+    await rig.logins.client.pexpire(COMPARED, 0)
+    await rig.upkeep.reconcile()
+    assert await _missing(rig, early, late) == []
+
+
+async def _allow_keys(rig: Rig, prefixes: tuple[str, ...]) -> None:
+    """Let auth use only keys with these prefixes."""
+    operator = rig.valkey.client(OPERATOR)
+    keys = [f"~{prefix}*" for prefix in prefixes]
+    await operator.execute_command("ACL", "SETUSER", "auth", "resetkeys", *keys)
+    await operator.aclose()
+
+
+async def test_a_request_of_an_operator_that_valkey_interrupted_is_completed(
+    rig: Rig, store: Store, user: User, postgres: PostgresStore
+) -> None:
+    """Valkey refuses to end the family; the comparison finds the session and ends it."""
+    session_id, _ = await log_in(store, user)
+    device, token = new_token(), new_token()
+    await rig.logins.families.create(
+        replace(customer_session(), session_id=session_id), digest_of(device), token
     )
-    session = replace(customer_session(), session_id=session_id)
-    return await App(logins, session=session).log_in()
-
-
-async def _has_tokens(app: App) -> bool:
-    return bool(await app.logins.client.exists(f"family:{app.session.session_id}"))
-
-
-async def test_tokens_of_a_session_that_ended_during_a_long_outage_are_deleted(
-    upkeep: Upkeep, ended: App
-) -> None:
-    """Valkey's last comparison is before the outage, in which the session ended."""
-    await ended.logins.revocations.note_compared(utc_now() - OUTAGE)
-    await upkeep.reconcile()
-    assert not await _has_tokens(ended)
-
-
-async def test_what_was_compared_is_not_read_again(upkeep: Upkeep, ended: App) -> None:
-    """Only the ends of the last twelve minutes are compared every two seconds."""
-    await ended.logins.revocations.note_compared(utc_now())
-    await upkeep.reconcile()
-    assert await _has_tokens(ended)
-    await ended.logins.families.end([ended.session.session_id])
-
-
-@pytest.mark.parametrize("noted", [None, utc_now() - OUTAGE, utc_now() + OUTAGE])
-async def test_a_comparison_is_noted(
-    upkeep: Upkeep, logins: Logins, noted: datetime | None
-) -> None:
-    """Also if no process has noted one, and if a clock was ahead."""
-    if noted is not None:
-        await logins.revocations.note_compared(noted)
-    before = utc_now()
-    await upkeep.reconcile()
-    now = await logins.revocations.compared_until()
-    assert now is not None
-    assert before - timedelta(seconds=1) <= now <= utc_now()
-
-
-async def test_a_comparison_that_fails_is_not_noted(
-    store: Store, valkey: ValkeyStore, ended: App
-) -> None:
-    """The next one begins where the last complete one ended."""
-    then = utc_now() - OUTAGE
-    await ended.logins.revocations.note_compared(then)
-    unused = cast("Any", None)
-    async with valkey.client("payments") as reader:
-        broken = Upkeep(store, ended.logins.families, Revocations(reader), *([unused] * 4))
+    operator = await postgres.session("bp_operator", "bp_auth")
+    await operator.fetchval(REQUEST, uuid.uuid4(), user.customer_id)
+    await operator.close()
+    await _allow_keys(rig, ("revoked",))
+    try:
         with pytest.raises(NoPermissionError):
-            await broken.reconcile()
-    noted = await ended.logins.revocations.compared_until()
-    assert noted == then.replace(microsecond=then.microsecond // 1000 * 1000)
+            await rig.requests.carry_out()
+    finally:
+        await _allow_keys(rig, PREFIXES)
+    await rig.upkeep.reconcile()
+    assert await _missing(rig, session_id) == []
+    assert await rig.logins.families.begin(token, digest_of(device)) == Invalid()
+
+
+class _Provider:
+    """The provider's answer to an exchange of tokens."""
+
+    async def exchange(self, _subject: object, *, with_refresh_token: bool) -> TokenPair:
+        """Return new tokens."""
+        assert with_refresh_token
+        return new_pair()
+
+
+class _ValkeyStops(Store):
+    """Stores a login; Valkey stops right after the commit."""
+
+    def __init__(self, pool: asyncpg.Pool, valkey: ValkeyStore) -> None:
+        super().__init__(pool)
+        self._valkey = valkey
+
+    async def complete_login(self, done: Completed) -> list[Session]:
+        """Commit, then stop Valkey."""
+        surplus = await super().complete_login(done)
+        await self._valkey.runner.stop()
+        return surplus
+
+
+def _deps(rig: Rig, store: Store) -> Dependencies:
+    """Return what the last step of a login needs; a customer may have one session."""
+    return cast(
+        "Dependencies",
+        SimpleNamespace(
+            settings=SETTINGS.model_copy(update={"sessions_per_customer_max": 1}),
+            store=store,
+            families=rig.logins.families,
+            revocations=rig.logins.revocations,
+            provider=_Provider(),
+            background=Background(),
+        ),
+    )
+
+
+async def test_a_login_succeeds_although_valkey_stops_before_a_surplus_session_is_withdrawn(
+    rig: Rig, store: Store, user: User, pool: asyncpg.Pool
+) -> None:
+    """A failed answer would leave an open session without an app; the comparison does the rest."""
+    surplus, _ = await log_in(store, user)
+    device, token = new_token(), new_token()
+    await rig.logins.families.create(
+        replace(customer_session(), session_id=surplus), digest_of(device), token
+    )
+    stored = await store.user(user.customer_id)
+    assert stored is not None
+    current_call.set(CALL)
+    try:
+        deps = _deps(rig, _ValkeyStops(pool, rig.valkey))
+        done = await complete(deps, login_session(factors=(Factor.PASSWORD,)), stored, "Phone")
+        assert done.pair.refresh_token
+        await deps.background.drain(10)
+    finally:
+        await rig.valkey.runner.stop()
+        await rig.valkey.runner.start()
+        assert await rig.valkey.runner.wait_ready()
+    await rig.upkeep.reconcile()
+    assert await _missing(rig, surplus) == []
+    assert await rig.logins.families.begin(token, digest_of(device)) == Invalid()

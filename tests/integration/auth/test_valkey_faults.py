@@ -23,7 +23,6 @@ from services.auth.refresh import Invalid, Replay, Reused, Rotate, token_digest
 from services.auth.state import Factor, LoginSession, Progress, Purpose
 from services.auth.throttle import Recipient, Subject
 from services.chassis.unreachable import is_unreachable
-from services.kernel.clock import utc_now
 from tests.integration.auth.logins import (
     SETTINGS,
     Logins,
@@ -152,7 +151,7 @@ async def test_a_family_continues_when_valkey_is_killed_between_all_its_steps(
     await families.end([session.session_id])
     await machine.kill()
     assert await families.begin(pair.refresh_token, digest_of(device)) == Invalid()
-    assert await machine.logins.revocations.reconcile([(session.session_id, utc_now())]) == []
+    assert await machine.logins.revocations.missing([session.session_id]) == []
 
 
 async def test_a_reuse_is_not_forgotten_by_a_kill(machine: Machine) -> None:
@@ -235,11 +234,11 @@ async def test_a_lost_end_of_a_session_is_found_and_repeated(machine: Machine) -
     session, device, token = customer_session(), new_token(), new_token()
     await families.create(session, digest_of(device), token)
     await machine.remember()
-    ended = [(session.session_id, utc_now())]
     await families.end([session.session_id])
     await revocations.revoke([session.session_id])
     await machine.lose()
-    assert await revocations.reconcile(ended) == [session.session_id]
+    assert await revocations.missing([session.session_id]) == [session.session_id]
+    assert await revocations.reconcile([session.session_id]) == [session.session_id]
     await families.end([session.session_id])
     assert await families.begin(token, digest_of(device)) == Invalid()
 

@@ -1,7 +1,8 @@
-"""The client of Valkey: rights of each user, lost scripts, a stopped server, a full one."""
+"""The client of Valkey: rights of each user, lost scripts, a server that is stopped or refuses."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from ops.provision.valkey import OPERATOR, PROBE, RIGHTS
 from ops.provision.vault import readable_paths
+from ops.waiting import until
 from sandbox.stack.supervisor.probes import RedisProbe
 from services.chassis import valkey as chassis_valkey
-from services.chassis.unreachable import is_unreachable
+from services.chassis.periodic import repeat
+from services.chassis.unreachable import UNREACHABLE, is_unreachable
 from tests.rigs.stores import ValkeyStore, valkey_store
 
 READERS = [name for name in RIGHTS if name != "auth"]
@@ -149,6 +152,131 @@ async def test_a_full_server_is_unreachable_for_writers(tmp_path: Path) -> None:
             with pytest.raises(RedisError) as raised:
                 await client.eval("return redis.call('SET', KEYS[1], '1')", 1, "session:1")
             assert is_unreachable(raised.value)
+        finally:
+            await client.aclose()
+            await operator.aclose()
+
+
+async def _fail_snapshot(store: ValkeyStore, operator: Redis) -> None:
+    """Take a snapshot that cannot be written, because a folder has the file's name."""
+    file = store.part.home.data / "valkey" / "dump.rdb"
+    file.unlink(missing_ok=True)
+    (file / "folder").mkdir(parents=True)
+    await operator.bgsave()
+
+    async def has_failed() -> bool:
+        persistence = await operator.info("persistence")
+        return persistence["rdb_last_bgsave_status"] == "err"
+
+    await until(has_failed, what="the snapshot fails")
+
+
+async def _no_snapshot(store: ValkeyStore, operator: Redis) -> None:
+    """With the server's default, which the bank does not use: a failed snapshot refuses writes."""
+    await operator.config_set("stop-writes-on-bgsave-error", "yes")
+    await _fail_snapshot(store, operator)
+
+
+async def _no_replica(_: ValkeyStore, operator: Redis) -> None:
+    await operator.config_set("min-replicas-to-write", 1)
+
+
+async def _read_only(_: ValkeyStore, operator: Redis) -> None:
+    await operator.execute_command("REPLICAOF", "127.0.0.1", "1")
+
+
+async def _no_primary(_: ValkeyStore, operator: Redis) -> None:
+    await operator.config_set("replica-serve-stale-data", "no")
+    await operator.execute_command("REPLICAOF", "127.0.0.1", "1")
+
+
+REFUSALS: dict[str, Callable[[ValkeyStore, Redis], Awaitable[None]]] = {
+    "MISCONF": _no_snapshot,
+    "NOREPLICAS": _no_replica,
+    "READONLY": _read_only,
+    "MASTERDOWN": _no_primary,
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+async def test_a_server_that_accepts_no_writes_is_unreachable(tmp_path: Path, code: str) -> None:
+    """A caller gets a 503, and a loop in the background waits until the cause is removed."""
+    async with valkey_store(tmp_path / code.lower()) as store:
+        client, operator = store.client("auth"), store.client(OPERATOR)
+        written: list[bool] = []
+
+        async def write() -> None:
+            written.append(await client.set("session:1", "1"))
+
+        try:
+            await REFUSALS[code](store, operator)
+            async with client.pipeline(transaction=True) as pipe:
+                pipe.set("session:1", "1")
+                for refused in (
+                    client.set("session:1", "1"),
+                    client.eval("return redis.call('SET', KEYS[1], '1')", 1, "session:1"),
+                    pipe.execute(),
+                ):
+                    with pytest.raises(RedisError) as raised:
+                        await refused
+                    assert is_unreachable(raised.value), raised.value
+                    assert isinstance(raised.value, UNREACHABLE)
+            loop = asyncio.create_task(repeat("write", write, every_s=0.01))
+            await asyncio.wait({loop}, timeout=0.1)
+            assert (loop.done(), written) == (False, [])
+            await operator.execute_command("REPLICAOF", "NO", "ONE")
+            await operator.config_set("min-replicas-to-write", 0)
+            await operator.config_set("stop-writes-on-bgsave-error", "no")
+            await until(lambda: _any(written), what="the loop writes again")
+            loop.cancel()
+        finally:
+            await client.aclose()
+            await operator.aclose()
+
+
+async def _any(written: list[bool]) -> bool:
+    return any(written)
+
+
+async def test_a_server_that_runs_a_long_script_is_unreachable(tmp_path: Path) -> None:
+    async with valkey_store(tmp_path / "busy") as store:
+        client, operator = store.client("auth"), store.client(OPERATOR)
+        other = store.client(OPERATOR)
+        try:
+            await client.get("session:1")
+            await operator.config_set("busy-reply-threshold", 1)
+            endless = asyncio.create_task(other.eval("while true do end", 0))
+            refused: list[RedisError] = []
+
+            async def is_refused() -> bool:
+                try:
+                    await client.get("session:1")
+                except RedisError as error:
+                    refused.append(error)
+                return bool(refused)
+
+            await until(is_refused, what="the server refuses a call")
+            assert is_unreachable(refused[0]), refused
+            await operator.script_kill()
+            with suppress(RedisError):
+                await endless
+            assert await client.get("session:1") is None
+        finally:
+            for each in (client, operator, other):
+                await each.aclose()
+
+
+async def test_a_failed_snapshot_refuses_no_write(tmp_path: Path) -> None:
+    """The append-only file keeps each write, so a login needs no snapshot."""
+    async with valkey_store(tmp_path / "snapshot") as store:
+        client, operator = store.client("auth"), store.client(OPERATOR)
+        try:
+            await _fail_snapshot(store, operator)
+            assert await client.set("session:1", "1")
+            await store.runner.stop()
+            await store.runner.start()
+            assert await store.runner.wait_ready()
+            assert await client.get("session:1") == b"1"
         finally:
             await client.aclose()
             await operator.aclose()

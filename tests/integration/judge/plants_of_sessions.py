@@ -80,8 +80,8 @@ async def revocation_gone(sessions: Sessions) -> Ids:
 
 async def revocation_ends_early(sessions: Sessions) -> Ids:
     session = await sessions.ended()
-    until = utc_now() + timedelta(minutes=8)
-    await sessions.client.zadd("revoked", {str(session.session_id): until.timestamp() * 1000})
+    early = utc_now() - timedelta(minutes=4)
+    await sessions.client.zadd("revoked", {str(session.session_id): early.timestamp() * 1e6})
     return _ids(session)
 
 
