@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from ops.provision import valkey
 from services.auth.families import Families
 from services.auth.grants import GrantCipher
-from services.auth.revocations_out import Revocations
+from services.auth.revocations_out import MATTERS, Revocations
 from services.auth.state import Session
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
@@ -103,8 +103,8 @@ class Sessions:
         session = await self.open(ago + A_MINUTE)
         await self.end_row(session, ago)
         await self.end_tokens(session)
-        ends = [(session.session_id, utc_now() - ago)]
-        await Revocations(self.client).reconcile(ends)
+        if ago < MATTERS:
+            await self.revoke(session)
         return session
 
     async def fill(self) -> None:
