@@ -281,8 +281,8 @@ async def test_a_server_that_runs_a_long_script_is_unreachable(tmp_path: Path) -
                 await each.aclose()
 
 
-async def test_a_failed_snapshot_refuses_no_write(tmp_path: Path) -> None:
-    """The append-only file keeps each write, so a login needs no snapshot."""
+async def test_a_failed_snapshot_refuses_no_write_and_no_stop(tmp_path: Path) -> None:
+    """The append-only file keeps each write, so neither needs a snapshot."""
     async with valkey_store(tmp_path / "snapshot") as store:
         client, operator = store.client("auth"), store.client(OPERATOR)
         try:
