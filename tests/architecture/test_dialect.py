@@ -88,6 +88,7 @@ OWN_FILES = {
         "throttle.py": "the limits of tries and messages; pure",
         "totp.py": "authenticator apps and recovery codes; pure",
         "upkeep.py": "restores what Valkey lost, and deletes old rows",
+        "withdrawal.py": "makes the tokens of ended sessions useless, in one order",
     },
     "customers": {"balance_waiters.py": "callers that wait until a balance shows a posting"},
     "notifications": {

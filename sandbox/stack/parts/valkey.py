@@ -54,8 +54,10 @@ class Valkey:
                 *("--unixsocketperm", "700", "--dir", str(data), "--daemonize", "no"),
                 *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "900 1"),
                 # The append-only file is the durable record. A snapshot that fails, for example
-                # because the disk was full for a moment, must not refuse logins until the next one.
+                # because the disk was full for a moment, must not refuse logins until the next one,
+                # and must not prevent a stop.
                 *("--stop-writes-on-bgsave-error", "no"),
+                *("--shutdown-on-sigterm", "nosave"),
                 *("--aclfile", str(self.acl_file)),
                 *("--maxmemory", "256mb", "--maxmemory-policy", "noeviction"),
             ),

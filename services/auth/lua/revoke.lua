@@ -1,6 +1,6 @@
 -- Adds sessions to the set of revoked ones, and removes entries that no longer matter.
 -- An entry's score is its position: Valkey's time in microseconds, or the last position plus one if
--- the clock is behind it. So positions only grow, also when the clock is set back.
+-- the clock shows an earlier time. So positions only grow, also when the clock is set back.
 -- KEYS: the set, the last position. ARGV: how long an entry matters in microseconds, the largest
 -- number of entries, the session ids. Returns how many entries were removed because the set was
 -- full.

@@ -83,7 +83,7 @@ class _StopsAfterAPage:
 
     async def get(self, name: str, /) -> bytes | None:
         """Read as the feed does."""
-        return await self.client.get(name)
+        return await cast("RevokedStore", self.client).get(name)
 
     async def zrangebyscore(
         self, name: str, min: str, max: str, start: int, num: int, withscores: bool, /
