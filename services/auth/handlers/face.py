@@ -31,7 +31,7 @@ from services.auth.state import LoginSession, Progress, User
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
 
-LIVENESS_WITHIN_S = 10.0
+LIVENESS_WITHIN_S = 5.0
 """How long a repeated call waits for the liveness check that an earlier call begins."""
 POLL_S = 0.1
 """How often a waiting call reads the session."""
