@@ -21,8 +21,8 @@ class AuthSettings(ServiceSettings):
     Unknown devices fill at most three quarters, so known devices can log in during a storm."""
     hash_wait_s_max: float = 6.0
     """How long a password may be expected to wait, at the speed of the latest hashes; a login that
-    would wait longer gets RATE_LIMITED. A login also computes its hash and waits up to five seconds for the SMS
-    gateway, so its deadline is longer than this by nine seconds."""
+    would wait longer gets RATE_LIMITED. A login also computes its hash and waits up to five seconds
+    for the SMS gateway, so its deadline is longer than this by nine seconds."""
     breached_passwords_file: Path = SHIPPED
     """The list of passwords that became public; `bpctl auth breached` builds another one."""
     login_session_s: int = 300

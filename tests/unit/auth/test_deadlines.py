@@ -75,6 +75,6 @@ def test_a_face_check_outlasts_one_request_to_the_face_service() -> None:
 
 
 def test_leases_outlast_the_calls_that_hold_them() -> None:
-    assert LEASE_MS / 1000 > _deadline_s("RefreshTokens")
-    assert LOGIN_ENDS_MS / 1000 > _deadline_s("VerifyBiometric")
+    assert _deadline_s("RefreshTokens") < LEASE_MS / 1000
+    assert _deadline_s("VerifyBiometric") < LOGIN_ENDS_MS / 1000
     assert LIVENESS_BEGINS.total_seconds() > _deadline_s("VerifyOtp")
