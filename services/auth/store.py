@@ -345,8 +345,9 @@ class Store(FactorStore):
         return True
 
     async def _count(self, connection: Any, use: KeyUse) -> None:
-        row = use.device_id, use.count_before, use.count
-        if await connection.fetchval(self._queries.bump_sign_count, *row) is None:
+        sql = self._queries.bump_sign_count
+        counted = await connection.fetchval(sql, use.device_id, use.count_before, use.count)
+        if counted is None:
             raise AssertionInvalid()
 
     async def _surplus_ended(self, connection: Any, done: Completed) -> list[Session]:

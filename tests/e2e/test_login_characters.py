@@ -30,7 +30,7 @@ def _strings(message: Descriptor, path: tuple[str, ...] = ()) -> Iterator[tuple[
         here = (*path, field.json_name)
         if field.type == FieldDescriptor.TYPE_STRING:
             yield here
-        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+        elif field.message_type is not None:
             yield from _strings(field.message_type, here)
 
 

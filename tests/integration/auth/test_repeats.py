@@ -15,7 +15,7 @@ import pytest_asyncio
 from aiohttp import web
 from bp.auth.v1.auth_events_pb2 import AuthEvent
 
-from ops.waiting import until
+from ops.waiting import scaled_s, until
 from sandbox.phone import SoftwareKey, encoded
 from services.auth.device_keys import Assertion, Registration, new_challenge, verify_registration
 from services.auth.errors import LoginSessionInvalid
@@ -187,7 +187,7 @@ async def test_a_right_code_that_is_sent_twice_at_once_gets_the_same_answer_twic
     deps = replace(auth.deps, faces=FaceMatch(service, 60))
     session_id = await _waiting_for_code(auth)
     calls = asyncio.ensure_future(_verified_twice(deps, session_id))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(scaled_s(60)):
         while not service.begun and not calls.done():
             await asyncio.sleep(0)
     service.answers.set()
@@ -201,7 +201,7 @@ async def test_a_right_code_that_is_sent_twice_at_once_gets_the_same_answer_twic
 async def test_a_code_that_was_used_up_and_never_accepted_is_wrong(
     auth: Handling, pool: asyncpg.Pool
 ) -> None:
-    """A waiting call does not wait for ever, and its try counts."""
+    """A call waits two seconds for a parallel one, and then its try counts."""
     session_id = await _waiting_for_code(auth)
     await auth.deps.codes.check(session_id, Purpose.LOGIN, CODE)
     answers = await _verified_twice(auth.deps, session_id)
