@@ -206,8 +206,9 @@ async def require_code(
     await deps.tries.admit(attempt.subject, factor)
     async with undecided(deps, attempt):
         verdict = await _verdict(deps, login_session_id, session, user, method, entered.code)
-        spent = verdict is Verdict.SPENT
-        repeated = spent and await _was_accepted(deps, login_session_id, entered.code)
+    # Not above: a caller that hangs up while it waits must not get its try back.
+    spent = verdict is Verdict.SPENT
+    repeated = spent and await _was_accepted(deps, login_session_id, entered.code)
     if verdict is Verdict.RIGHT or repeated:
         await deps.tries.right(attempt.subject, factor)
         return None if repeated else factor

@@ -18,7 +18,7 @@ from bp.auth.v1.auth_events_pb2 import AuthEvent
 from ops.waiting import scaled_s, until
 from sandbox.phone import SoftwareKey, encoded
 from services.auth.device_keys import Assertion, Registration, new_challenge, verify_registration
-from services.auth.errors import LoginSessionInvalid
+from services.auth.errors import LoginSessionInvalid, TriesExhausted
 from services.auth.faces import Comparison, FaceMatch, FacesUnavailable, Liveness, LivenessState
 from services.auth.handlers import biometric, codes, passwords
 from services.auth.handlers.dependencies import Dependencies
@@ -28,6 +28,7 @@ from services.auth.password_pool import PasswordPool, QueueLimits
 from services.auth.results import Wanted
 from services.auth.state import BiometricMethod, Device, OtpMethod, Purpose, Step
 from services.auth.store import NewDevice, Store
+from services.auth.throttle import RULES, Scope
 from services.chassis.vault import Vault
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable, RateLimited
@@ -207,6 +208,23 @@ async def test_a_code_that_was_used_up_and_never_accepted_is_wrong(
     answers = await _verified_twice(auth.deps, session_id)
     assert {getattr(answer, "reason", None) for answer in answers} == {"OTP_INVALID"}
     assert await _failures(auth, pool) == 2
+
+
+async def _hang_up_often(auth: Handling, session_id: str) -> None:
+    """Send wrong recovery codes, and leave before each answer."""
+    for _ in range(3 * RULES[Scope.STRANGERS].free):
+        call = biometric.verify_otp(auth.deps, session_id, "K4TQZ-7WMCA", None, None)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(call, codes.ACCEPTED_WITHIN_S / 2)
+
+
+async def test_a_caller_that_hangs_up_while_it_waits_for_a_parallel_call_has_used_its_try(
+    auth: Handling,
+) -> None:
+    """Otherwise a caller could try recovery codes with no limit, and hang up after each."""
+    session_id = await _waiting_for_code(auth, methods=(OtpMethod.RECOVERY_CODE,))
+    with pytest.raises(TriesExhausted):
+        await _hang_up_often(auth, session_id)
 
 
 # The codes of a day
