@@ -1,4 +1,4 @@
-"""A NUL in any string of a login is refused: PostgreSQL cannot store it, and it has no meaning."""
+"""A NUL in any string of a login causes no failure of the bank; PostgreSQL cannot store it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -55,7 +55,9 @@ async def test_a_nul_in_any_string_is_no_defect_of_the_bank(bank: Bank, logged_i
             token = logged_in.phone.access_token if method.scopes else ""
             answer = await bank.call(route.verb, route.template, token, _body(method, path))
             tried += 1
-            if not 400 <= answer.status < 500 or not answer.reason:
+            # A forgotten password has the same answer for every address.
+            is_expected = answer.status == 200 and route.template.endswith(":forgot")
+            if not is_expected and not (400 <= answer.status < 500 and answer.reason):
                 found.append(f"{route.template} {path}: {answer.status} {answer.text}")
     assert found == []
     assert tried > 20
