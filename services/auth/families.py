@@ -46,8 +46,9 @@ from services.kernel.errors import DependencyUnavailable
 LEASE_MS = 25_000
 """Longer than the deadline of a refresh, so the lease outlives its owner's call to the provider."""
 
-WAIT_S_MAX = 15.0
-"""How long a refresh waits for a parallel one with the same token; shorter than its deadline."""
+WAIT_S_MAX = 8.0
+"""How long a refresh waits for a parallel one with the same token. If that one fails, its deadline
+leaves time for its own call to the provider."""
 
 POLL_S = 0.05
 """How often a waiting refresh looks whether the parallel one has ended."""

@@ -21,7 +21,8 @@ class AuthSettings(ServiceSettings):
     Unknown devices fill at most three quarters, so known devices can log in during a storm."""
     hash_wait_s_max: float = 6.0
     """How long a password may be expected to wait, at the speed of the latest hashes; a login that
-    would wait longer gets RATE_LIMITED. It is shorter than a login's deadline of ten seconds."""
+    would wait longer gets RATE_LIMITED. A login also computes its hash and waits up to five seconds
+    for the SMS gateway, so its deadline is longer than this by nine seconds."""
     breached_passwords_file: Path = SHIPPED
     """The list of passwords that became public; `bpctl auth breached` builds another one."""
     login_session_s: int = 300
@@ -52,9 +53,9 @@ class AuthSettings(ServiceSettings):
     """The lowest similarity of two faces, in per cent, that counts as the same person."""
     liveness_min: float = 90.0
     """The lowest confidence of a liveness check, in per cent."""
-    face_check_s_max: float = 42.0
-    """How long a whole face match may take, with the SDK's retries. It is shorter than the deadline
-    of the biometric step."""
+    face_check_s_max: float = 30.0
+    """How long a whole face match may take, or the begin of a liveness check, with the SDK's
+    retries. The deadline of the biometric step leaves time for the tokens after it."""
     rekognition_timeout_s: float = 10.0
     """How long one call to Rekognition may take (the design document's ten seconds)."""
     rekognition_threads_max: int = 8

@@ -15,6 +15,8 @@ class Step(Enum):
     AWAITING_BIOMETRIC = "AWAITING_BIOMETRIC"
     COMPLETING = "COMPLETING"
     """All factors are right; the tokens are being fetched."""
+    REPLACING = "REPLACING"
+    """The code of a reset is right; the password is being replaced."""
     COMPLETED = "COMPLETED"
     ENDED = "ENDED"
 
@@ -27,7 +29,9 @@ class Progress(Enum):
     TOKENS_FETCHED = "the tokens were fetched and stored"
     TOKENS_REFUSED = "the tokens could not be fetched; the biometric step may be repeated"
     TRIES_SPENT = "too many wrong codes or features"
-    PASSWORD_RESET = "the code of a reset is right, and the password is replaced"  # noqa: S105
+    RESET_CODE_RIGHT = "the code of a reset is right"
+    PASSWORD_REPLACED = "the new password is stored"  # noqa: S105
+    PASSWORD_REFUSED = "the new password could not be stored; the code may be repeated"  # noqa: S105
 
 
 LOGIN: StateTable[Step, Progress, Transition[Step]] = StateTable(
@@ -35,7 +39,9 @@ LOGIN: StateTable[Step, Progress, Transition[Step]] = StateTable(
     rows={
         (Step.AWAITING_OTP, Progress.OTP_RIGHT): Transition(Step.AWAITING_BIOMETRIC),
         (Step.AWAITING_OTP, Progress.TRIES_SPENT): Transition(Step.ENDED),
-        (Step.AWAITING_OTP, Progress.PASSWORD_RESET): Transition(Step.COMPLETED),
+        (Step.AWAITING_OTP, Progress.RESET_CODE_RIGHT): Transition(Step.REPLACING),
+        (Step.REPLACING, Progress.PASSWORD_REPLACED): Transition(Step.COMPLETED),
+        (Step.REPLACING, Progress.PASSWORD_REFUSED): Transition(Step.AWAITING_OTP),
         (Step.AWAITING_BIOMETRIC, Progress.BIOMETRIC_RIGHT): Transition(Step.COMPLETING),
         (Step.AWAITING_BIOMETRIC, Progress.TRIES_SPENT): Transition(Step.ENDED),
         (Step.COMPLETING, Progress.TOKENS_FETCHED): Transition(Step.COMPLETED),
@@ -132,6 +138,17 @@ class Device:
     """The key's counter at its last signature; 0 for a key without a counter."""
     create_time: datetime
     last_login_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A right signature of a device's key."""
+
+    device_id: uuid.UUID
+    count_before: int
+    """The key's counter that the signature was compared with."""
+    count: int
+    """The signature's own counter; 0 for a key without a counter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from services.auth.errors import (
 )
 from services.auth.events_out import Operator, Origin, Prepared
 from services.auth.factor_store import FactorStore, columns_of
-from services.auth.state import Device, EndCause, Session, User
+from services.auth.state import Device, EndCause, KeyUse, Session, User
 
 NEWEST = uuid.UUID(int=2**128 - 1)
 """Above every id, so that a list starts with the newest row."""
@@ -64,6 +64,8 @@ class Completed:
     """How many sessions the customer may have; the oldest ones beyond it end."""
     origin: Origin
     events: Sequence[Prepared]
+    key_use: KeyUse | None = None
+    """The third factor, when it was a device's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,16 +215,20 @@ class Store(FactorStore):
         except asyncpg.UniqueViolationError:
             raise AssertionInvalid() from None
 
-    async def bump_sign_count(self, device_id: uuid.UUID, old: int, new: int) -> bool:
-        """Set a key's counter; False if another login has set it meanwhile."""
-        sql = self._queries.bump_sign_count
-        return await self._pool.fetchval(sql, device_id, old, new) is not None
+    async def use_key(self, use: KeyUse) -> None:
+        """Set a key's counter for a step-up.
+
+        Raises AssertionInvalid if another login has set it meanwhile.
+        """
+        async with self._pool.acquire() as connection:
+            await self._count(connection, use)
 
     async def complete_login(self, done: Completed) -> list[Session]:
         """Write a login; return the sessions that ended because the customer has too many.
 
         Raises LoginSessionInvalid if meanwhile the user or the known device was removed, the
-        password was changed, or an operator ended the sessions.
+        password was changed, or an operator ended the sessions; and AssertionInvalid if another
+        login has set the key's counter.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             noted = await connection.fetchval(
@@ -230,6 +236,8 @@ class Store(FactorStore):
             )
             if noted is None or not await self._has_device(connection, done):
                 raise LoginSessionInvalid()
+            if done.key_use is not None:
+                await self._count(connection, done.key_use)
             await connection.execute(
                 self._queries.begin_session,
                 done.session_id,
@@ -261,9 +269,16 @@ class Store(FactorStore):
         return [Session(**row) for row in found]
 
     async def end_sessions(self, ending: Ending) -> list[Session]:
-        """End sessions of a customer; return those that had not ended before."""
-        async with self._changing(ending.customer_id, ending.events) as connection:
-            return await self._ended(connection, ending)
+        """End sessions of a customer; return those that had not ended before.
+
+        The further events are written only if a session ended. So of two calls that find the same
+        reason to end a session, one reports it.
+        """
+        async with self._changing(ending.customer_id) as connection:
+            ended = await self._ended(connection, ending)
+            if ended and ending.events:
+                await connection.execute(self._queries.append, *columns_of(ending.events))
+            return ended
 
     async def recently_ended(self, since: datetime) -> list[tuple[uuid.UUID, datetime]]:
         """Return sessions that ended before their time after `since`, with the time, latest first;
@@ -297,11 +312,15 @@ class Store(FactorStore):
             return True
 
     async def answer_end_sessions(self, request: OperatorRequest, ending: Ending) -> list[Session]:
-        """End sessions and record how many; return none if that is recorded already.
+        """End sessions and record how many; change nothing if that is recorded already.
 
-        No login that is in progress can complete afterwards.
+        A process may reach a request long after another one carried it out: sessions that began
+        since then stay open. No login that is in progress can complete afterwards.
         """
         async with self._changing(request.customer_id) as connection:
+            # All answers to a customer's requests lock the customer's row, so this stays true.
+            if await connection.fetchval(self._queries.is_operator_answered, request.request_id):
+                return []
             await connection.execute(self._queries.begin_epoch, request.customer_id)
             ended = await self._ended(connection, ending)
             await connection.execute(
@@ -324,6 +343,12 @@ class Store(FactorStore):
             time,
         )
         return True
+
+    async def _count(self, connection: Any, use: KeyUse) -> None:
+        sql = self._queries.bump_sign_count
+        counted = await connection.fetchval(sql, use.device_id, use.count_before, use.count)
+        if counted is None:
+            raise AssertionInvalid()
 
     async def _surplus_ended(self, connection: Any, done: Completed) -> list[Session]:
         rows = await connection.fetch(

@@ -1,6 +1,6 @@
 """The third factor: a device's key or a picture of the face. Then the tokens."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from services.auth import device_keys
 from services.auth.answers import request_digest
@@ -24,7 +24,13 @@ from services.auth.handlers.codes import (
     require_step,
 )
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.face import require_face, with_liveness
+from services.auth.handlers.face import (
+    awaited_liveness,
+    begin_liveness,
+    beginning_liveness,
+    require_face,
+    with_liveness,
+)
 from services.auth.handlers.factors import attempt_of, undecided, wrong
 from services.auth.handlers.undoing import undone_on_failure
 from services.auth.results import LoggedIn, Wanted
@@ -33,6 +39,7 @@ from services.auth.state import (
     BiometricMethod,
     Device,
     Factor,
+    KeyUse,
     LoginSession,
     OtpMethod,
     Progress,
@@ -40,6 +47,7 @@ from services.auth.state import (
     Step,
     User,
 )
+from services.kernel.clock import utc_now
 
 WRONG = (FaceNotMatched, FaceNotLive, AssertionInvalid)
 """Refusals that count as a wrong try."""
@@ -62,27 +70,41 @@ async def verify_otp(
     session = await deps.sessions.read(login_session_id)
     device = await _device_of(deps, session)
     repeated = otp_digest(deps.keys.code_key, login_session_id, code)
-    if not is_repeated(session, repeated):
-        require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
-        chosen = _biometric_method(device, biometric)
-        entered = Entered(method or session.methods[0], code)
-        factor = await require_code(deps, login_session_id, session, entered)
-        moved = replace(
-            after_code(session, factor),
-            biometric_method=chosen,
-            challenge=_challenge(chosen),
-            otp_digest=repeated,
-        )
-        await deps.sessions.advance(login_session_id, session, moved)
-        session = moved
-    # After the code: a wrong code must not cost the bank a liveness check.
+    if is_repeated(session, repeated):
+        return await _wanted_again(deps, login_session_id, session, device)
+    require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
+    chosen = _biometric_method(device, biometric)
+    entered = Entered(method or session.methods[0], code)
+    factor = await require_code(deps, login_session_id, session, entered)
+    if factor is None:
+        accepted = await deps.sessions.read(login_session_id)
+        return await _wanted_again(deps, login_session_id, accepted, device)
+    moved = _moved(replace(after_code(session, factor), otp_digest=repeated), chosen)
+    await deps.sessions.advance(login_session_id, session, moved)
+    if chosen is BiometricMethod.FACE:
+        moved = await begin_liveness(deps, login_session_id, moved)
+    return _wanted(moved, device)
+
+
+def _moved(session: LoginSession, method: BiometricMethod) -> LoginSession:
+    """Return the session as it waits for the third factor.
+
+    A liveness check is counted in the same step, so no parallel call begins another one.
+    """
+    session = replace(session, biometric_method=method)
+    if method is BiometricMethod.FACE:
+        return beginning_liveness(session, utc_now())
+    return replace(session, challenge=device_keys.new_challenge())
+
+
+async def _wanted_again(
+    deps: Dependencies, login_session_id: str, session: LoginSession, device: Device | None
+) -> Wanted:
+    """Return the answer of an earlier call with the same code, and wait for it if it still runs."""
     if session.biometric_method is BiometricMethod.FACE:
+        session = await awaited_liveness(deps, login_session_id, session)
         session = await with_liveness(deps, login_session_id, session)
     return _wanted(session, device)
-
-
-def _challenge(method: BiometricMethod) -> bytes:
-    return device_keys.new_challenge() if method is BiometricMethod.DEVICE_KEY else b""
 
 
 def _wanted(session: LoginSession, device: Device | None) -> Wanted:
@@ -122,20 +144,31 @@ async def verify_biometric(
     user = await deps.store.user(session.customer_id) if session.customer_id else None
     if user is None:
         raise LoginSessionInvalid
-    factor, session = await _require_biometric(deps, login_session_id, session, user, proof)
+    proven = await _require_biometric(deps, login_session_id, session, user, proof)
+    session = proven.session
     completing = replace(
         session,
         step=LOGIN.next(session.step, Progress.BIOMETRIC_RIGHT),
-        factors=(*session.factors, factor),
+        factors=(*session.factors, proven.factor),
     )
     # Only one of several calls with the same session gets past this line.
     await deps.sessions.advance(login_session_id, session, completing)
     back = replace(session, step=LOGIN.next(completing.step, Progress.TOKENS_REFUSED))
     async with undone_on_failure(lambda: deps.sessions.advance(login_session_id, completing, back)):
-        logged_in = await completion.complete(deps, completing, user, device_name)
+        logged_in = await completion.complete(deps, completing, user, device_name, proven.key_use)
         await deps.answers.keep(login_session_id, request, logged_in)
     await deps.sessions.end(login_session_id)
     return logged_in
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """A right third factor."""
+
+    factor: Factor
+    session: LoginSession
+    """The session as it is now in Valkey."""
+    key_use: KeyUse | None
 
 
 async def _require_biometric(
@@ -144,8 +177,8 @@ async def _require_biometric(
     session: LoginSession,
     user: User,
     proof: Assertion | bytes,
-) -> tuple[Factor, LoginSession]:
-    """Check the third factor; return it, and the session as it is now in Valkey."""
+) -> _Proven:
+    """Check the third factor."""
     method = session.biometric_method
     if isinstance(proof, bytes) is not (method is BiometricMethod.FACE):
         raise MethodUnavailable
@@ -155,16 +188,17 @@ async def _require_biometric(
     )
     await deps.tries.admit(attempt.subject, factor)
     refusal: AuthError | None = None
+    key_use: KeyUse | None = None
     async with undecided(deps, attempt):
         try:
-            session = await _require_proof(deps, login_session_id, session, user, proof)
+            session, key_use = await _require_proof(deps, login_session_id, session, user, proof)
         except WRONG as error:
             refusal = error
     if refusal is not None:
         await wrong(deps, attempt, refusal)
         raise refusal
     await deps.tries.right(attempt.subject, factor)
-    return factor, session
+    return _Proven(factor, session, key_use)
 
 
 async def _require_proof(
@@ -173,22 +207,24 @@ async def _require_proof(
     session: LoginSession,
     user: User,
     proof: Assertion | bytes,
-) -> LoginSession:
+) -> tuple[LoginSession, KeyUse | None]:
     if isinstance(proof, bytes):
-        return await require_face(deps, login_session_id, session, user, proof)
-    await _require_assertion(deps, session, proof)
-    return session
+        return await require_face(deps, login_session_id, session, user, proof), None
+    return session, await _require_assertion(deps, session, proof)
 
 
 async def _require_assertion(
     deps: Dependencies, session: LoginSession, assertion: Assertion
-) -> None:
+) -> KeyUse:
+    """Check a signature. The login's last step sets the key's counter.
+
+    So the same signature is right again when the last step failed and the app repeats its call.
+    """
     device = await _device_of(deps, session)
     if device is None or not device.credential_id:
         raise AssertionInvalid
     count = device_keys.verify_assertion(device, assertion, session.challenge, deps.settings)
-    if not await deps.store.bump_sign_count(device.device_id, device.sign_count, count):
-        raise AssertionInvalid
+    return KeyUse(device.device_id, device.sign_count, count)
 
 
 async def _device_of(deps: Dependencies, session: LoginSession) -> Device | None:

@@ -1,6 +1,8 @@
 """The second factor: codes are sent, sent again, and checked."""
 
+import asyncio
 import hmac
+import time
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,6 +19,7 @@ from services.auth.errors import (
 from services.auth.handlers.contacts import phone_of
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, undecided, wrong
+from services.auth.handlers.undoing import undone_on_failure
 from services.auth.partners.sms import NotAccepted, NumberRefused
 from services.auth.phones import hint, prefix
 from services.auth.sealing import Field
@@ -35,6 +38,11 @@ from services.auth.throttle import Recipient, resend_wait_s
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
 
+ACCEPTED_WITHIN_S = 2.0
+"""How long a call whose code is used up waits for a parallel call that used it. That call only has
+to save the session."""
+POLL_S = 0.05
+"""How often a waiting call reads the session."""
 FACTORS = {
     OtpMethod.SMS: Factor.SMS_CODE,
     OtpMethod.TOTP: Factor.AUTHENTICATOR_APP,
@@ -55,10 +63,11 @@ async def send(
     phone = await phone_of(deps, user)
     to = _recipient(deps, session, user, phone)
     await deps.sends.admit(to)
-    sent = _after_send(deps, session)
-    await deps.sessions.advance(login_session_id, session, sent)
-    code = new_code()
-    await deps.codes.put(login_session_id, session.purpose, code)
+    sent, code = _after_send(deps, session), new_code()
+    # Of parallel calls, one sends a code; the others use up none of the day's codes.
+    async with undone_on_failure(lambda: deps.sends.give_back(to)):
+        await deps.sessions.advance(login_session_id, session, sent)
+        await deps.codes.put(login_session_id, session.purpose, code)
     try:
         await _send_code(deps, session, user, phone, code)
     except (NotAccepted, OtpSendsExhausted) as refusal:
@@ -84,7 +93,11 @@ def _recipient(deps: Dependencies, session: LoginSession, user: User, phone: str
 async def _send_code(
     deps: Dependencies, session: LoginSession, user: User, phone: str, code: str
 ) -> None:
-    """Send a code; raise MethodUnavailable for a number without delivery."""
+    """Send a code; raise MethodUnavailable for a number without delivery.
+
+    Such a code stays counted, although no message was sent. So the limit of a day also bounds how
+    often callers make the bank ask the gateway for a number that it refuses.
+    """
     domain = deps.settings.web_domain
     text = text_message(code, session.purpose, locale=user.locale, domain=domain)
     left_s = max(int((session.expire_time - utc_now()).total_seconds()), 1)
@@ -172,8 +185,11 @@ async def require_code(
     login_session_id: str,
     session: LoginSession,
     entered: Entered,
-) -> Factor:
+) -> Factor | None:
     """Check the code of a session's second factor; return the factor.
+
+    Returns None when a parallel call with the same code moved the session: an app repeated a slow
+    call.
 
     Raises OtpInvalid, TriesExhausted, LoginSessionInvalid and MethodUnavailable.
     """
@@ -190,15 +206,32 @@ async def require_code(
     await deps.tries.admit(attempt.subject, factor)
     async with undecided(deps, attempt):
         verdict = await _verdict(deps, login_session_id, session, user, method, entered.code)
-    if verdict is Verdict.RIGHT:
+    # Not above: a caller that hangs up while it waits must not get its try back.
+    spent = verdict is Verdict.SPENT
+    repeated = spent and await _was_accepted(deps, login_session_id, entered.code)
+    if verdict is Verdict.RIGHT or repeated:
         await deps.tries.right(attempt.subject, factor)
-        return factor
+        return None if repeated else factor
     # Not for SPENT: a parallel call with the right code may still need the session.
     if verdict is Verdict.WRONG_LAST:
         await deps.sessions.end(login_session_id)
     error = OtpInvalid()
     await wrong(deps, attempt, error)
     raise error
+
+
+async def _was_accepted(deps: Dependencies, login_session_id: str, code: str) -> bool:
+    """Wait for a parallel call that used the code up; return whether the session accepted it.
+
+    Raises LoginSessionInvalid when the session has ended.
+    """
+    digest = otp_digest(deps.keys.code_key, login_session_id, code)
+    give_up = time.monotonic() + ACCEPTED_WITHIN_S
+    while True:
+        session = await deps.sessions.read(login_session_id)
+        if session.step is not Step.AWAITING_OTP or time.monotonic() >= give_up:
+            return is_repeated(session, digest)
+        await asyncio.sleep(POLL_S)
 
 
 async def _verdict(
@@ -212,27 +245,30 @@ async def _verdict(
     if method is OtpMethod.SMS:
         return await deps.codes.check(login_session_id, session.purpose, code)
     if method is OtpMethod.TOTP:
-        right = await _is_totp(deps, user, code)
-    else:
-        right = await _is_recovery_code(deps, user, code)
-    return Verdict.RIGHT if right else Verdict.WRONG
+        return await _totp_verdict(deps, user, code)
+    return await _recovery_verdict(deps, user, code)
 
 
-async def _is_totp(deps: Dependencies, user: User, code: str) -> bool:
-    """Return whether the code is that of a time step that was not used yet."""
+async def _totp_verdict(deps: Dependencies, user: User, code: str) -> Verdict:
+    """Return RIGHT for the code of a time step that was not used yet, SPENT for a used one."""
     app = await deps.store.totp(user.customer_id)
     if app is None or not app.confirmed:
-        return False
+        return Verdict.WRONG
     secret = await deps.sealer.unseal(user.customer_id, Field.TOTP_SECRET, app.secret_sealed)
     step = totp.matching_step(secret.decode(), code, utc_now())
-    return step is not None and await deps.store.use_totp_step(user.customer_id, step)
+    if step is None:
+        return Verdict.WRONG
+    used = await deps.store.use_totp_step(user.customer_id, step)
+    return Verdict.RIGHT if used else Verdict.SPENT
 
 
-async def _is_recovery_code(deps: Dependencies, user: User, code: str) -> bool:
+async def _recovery_verdict(deps: Dependencies, user: User, code: str) -> Verdict:
+    """Return SPENT for a code that is used, and also for one that never existed."""
     digest = totp.recovery_digest(deps.keys.code_key, user.customer_id, code)
     if digest is None:
-        return False
-    return await deps.store.use_recovery_code(user.customer_id, digest, utc_now())
+        return Verdict.WRONG
+    used = await deps.store.use_recovery_code(user.customer_id, digest, utc_now())
+    return Verdict.RIGHT if used else Verdict.SPENT
 
 
 def after_code(session: LoginSession, factor: Factor) -> LoginSession:

@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.auth import events_out
@@ -16,6 +17,7 @@ from services.auth.results import LoggedIn
 from services.auth.state import (
     Device,
     Factor,
+    KeyUse,
     LoginSession,
     Purpose,
     Session,
@@ -38,9 +40,16 @@ DEFAULT_NAME = "Device"
 
 
 async def complete(
-    deps: Dependencies, session: LoginSession, user: User, device_name: str
+    deps: Dependencies,
+    session: LoginSession,
+    user: User,
+    device_name: str,
+    key_use: KeyUse | None,
 ) -> LoggedIn:
-    """Fetch the tokens and store the session; raise DependencyUnavailable, LoginSessionInvalid.
+    """Fetch the tokens and store the session.
+
+    Raises DependencyUnavailable and LoginSessionInvalid, and AssertionInvalid when another login
+    with the same key completed at the same time.
 
     A login or step-up that began before the password changed, or before an operator ended the
     sessions, is invalid. The store checks this again when it writes the login.
@@ -48,7 +57,7 @@ async def complete(
     if user.login_epoch != session.login_epoch:
         raise LoginSessionInvalid
     if session.purpose is Purpose.STEP_UP:
-        return await _stepped_up(deps, session, user)
+        return await _stepped_up(deps, session, user, key_use)
     now = origin()
     device, device_token = await _device(deps, session, user, device_name, now.time)
     made = Session(
@@ -65,7 +74,10 @@ async def complete(
     # Before the row: without a row, the family is a token that no caller has, and upkeep.py ends
     # it. Without the family, the row would be a session that cannot be refreshed.
     await deps.families.create(made, device.token_hash, pair.refresh_token)
-    done = _completed(deps, session, made, device, is_new=bool(device_token), now=now)
+    done = replace(
+        _completed(deps, session, made, device, is_new=bool(device_token), now=now),
+        key_use=key_use,
+    )
     async with undone_on_failure(lambda: deps.provider.revoke(pair.refresh_token)):
         surplus = await deps.store.complete_login(done)
     # The login is complete: a failure here must not be its answer, because a repeated call would
@@ -129,7 +141,9 @@ async def _known(deps: Dependencies, user: User, device_id: uuid.UUID) -> Device
         raise LoginSessionInvalid from None
 
 
-async def _stepped_up(deps: Dependencies, session: LoginSession, user: User) -> LoggedIn:
+async def _stepped_up(
+    deps: Dependencies, session: LoginSession, user: User, key_use: KeyUse | None
+) -> LoggedIn:
     """Fetch an access token whose second factor is recent; the refresh token stays the same."""
     if session.session_id is None or session.device_id is None:
         raise LoginSessionInvalid
@@ -142,6 +156,8 @@ async def _stepped_up(deps: Dependencies, session: LoginSession, user: User) -> 
         raise LoginSessionInvalid from None
     subject = _subject(session, user, session.session_id, device.device_id, now.time)
     pair = await deps.provider.exchange(subject, with_refresh_token=False)
+    if key_use is not None:
+        await deps.store.use_key(key_use)
     return LoggedIn(pair, device, "")
 
 

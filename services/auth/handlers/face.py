@@ -3,7 +3,10 @@
 A check is counted before the face service is called, and a caller that hangs up has used it.
 """
 
+import asyncio
+import time
 from dataclasses import replace
+from datetime import datetime
 from typing import NoReturn
 
 from services.auth import faces
@@ -28,6 +31,10 @@ from services.auth.state import LoginSession, Progress, User
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
 
+LIVENESS_WITHIN_S = 5.0
+"""How long a repeated call waits for the liveness check that an earlier call begins."""
+POLL_S = 0.1
+"""How often a waiting call reads the session."""
 OUTCOMES: dict[Outcome, type[AuthError]] = {
     Outcome.OTHER_FACE: FaceNotMatched,
     Outcome.NOT_LIVE: FaceNotLive,
@@ -53,11 +60,25 @@ async def with_liveness(
         raise DependencyUnavailable
     if session.liveness_checks >= faces.LIVENESS_CHECKS_MAX:
         await _end(deps, login_session_id, session)
-    counted = replace(
-        session, liveness_checks=session.liveness_checks + 1, liveness_begin_time=None
-    )
-    beginning = replace(counted, liveness_begin_time=now)
+    beginning = beginning_liveness(session, now)
     await deps.sessions.advance(login_session_id, session, beginning)
+    return await begin_liveness(deps, login_session_id, beginning)
+
+
+def beginning_liveness(session: LoginSession, now: datetime) -> LoginSession:
+    """Return the session with one more liveness check, which this call begins now."""
+    checks = session.liveness_checks + 1
+    return replace(session, liveness_checks=checks, liveness_begin_time=now)
+
+
+async def begin_liveness(
+    deps: Dependencies, login_session_id: str, beginning: LoginSession
+) -> LoginSession:
+    """Begin the liveness check that `beginning` counts; return the session with its id.
+
+    Raises DependencyUnavailable without an answer.
+    """
+    counted = replace(beginning, liveness_begin_time=None)
     # After a call that hangs up the check stays counted, because AWS may have begun it.
     after_failure = counted
     async with undone_on_failure(
@@ -66,11 +87,24 @@ async def with_liveness(
         try:
             liveness_session_id = await deps.faces.begin()
         except FacesUnavailable:
-            after_failure = session
+            after_failure = replace(counted, liveness_checks=counted.liveness_checks - 1)
             raise DependencyUnavailable from None
     begun = replace(counted, liveness_session_id=liveness_session_id)
     await deps.sessions.advance(login_session_id, beginning, begun)
     return begun
+
+
+async def awaited_liveness(
+    deps: Dependencies, login_session_id: str, session: LoginSession
+) -> LoginSession:
+    """Wait while a parallel call begins the liveness check; return the session as it is then."""
+    give_up = time.monotonic() + LIVENESS_WITHIN_S
+    while faces.is_beginning(session.liveness_begin_time, utc_now()):
+        if time.monotonic() >= give_up:
+            break
+        await asyncio.sleep(POLL_S)
+        session = await deps.sessions.read(login_session_id)
+    return session
 
 
 async def require_face(

@@ -1,19 +1,20 @@
 """A password is changed, or reset with a code to the stored telephone."""
 
 import uuid
-from dataclasses import replace
 from datetime import timedelta
 
 from services.auth import events_out
 from services.auth.codes import Verdict
 from services.auth.errors import OtpInvalid, PasswordBreached, PasswordUnsuitable
-from services.auth.handlers import codes, tokens
+from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, undecided, wrong
 from services.auth.handlers.login import email_index, known_device, require_password
+from services.auth.handlers.tokens import withdraw
 from services.auth.handlers.undoing import undone_on_failure
+from services.auth.login_sessions import advanced
 from services.auth.passwords import flaws, prehash
 from services.auth.results import Started
 from services.auth.state import (
@@ -47,13 +48,13 @@ async def change_password(deps: Dependencies, me: Caller, current: str, new: str
     attempt = attempt_of(user.email_index, user, me.device_id, factor, session_id=me.session_id)
     await require_password(deps, attempt, current)
     _require_suitable(deps, new, await contacts_of(deps, user))
-    await _replace(deps, user, new, me)
+    await withdraw(deps, await _replace(deps, user, new, me))
 
 
 async def _replace(
     deps: Dependencies, user: User, new: str, me: Caller | None, epoch: int | None = None
-) -> None:
-    """Store a new password and end all sessions except the caller's own.
+) -> list[uuid.UUID]:
+    """Store a new password and end all sessions except the caller's own; return those that ended.
 
     Raises LoginSessionInvalid if the customer's epoch is no longer `epoch`.
     """
@@ -67,7 +68,7 @@ async def _replace(
         events=[events_out.password_changed(now, user.customer_id, reset=me is None)],
     )
     ended = await deps.store.change_password(hashed, ending, epoch)
-    await tokens.withdraw(deps, [session.session_id for session in ended])
+    return [session.session_id for session in ended]
 
 
 def _require_suitable(deps: Dependencies, password: str, contacts: Contacts) -> None:
@@ -116,21 +117,46 @@ def _reset_of(
 async def reset_password(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
     """Set a new password, end all sessions and lift the customer's locks.
 
-    Raises LoginSessionInvalid, OtpInvalid, TriesExhausted, PasswordUnsuitable, PasswordBreached.
+    Until the password is stored, a failure gives the code back, and the same call may be repeated.
+
+    Raises LoginSessionInvalid, OtpInvalid, TriesExhausted, PasswordUnsuitable, PasswordBreached,
+    RateLimited and DependencyUnavailable.
     """
     session = await deps.sessions.read(login_session_id)
     codes.require_step(session, Step.AWAITING_OTP, Purpose.RESET)
     # Before the code is used up. The rules that need the account's data come after it.
     _require_suitable(deps, new, Contacts("", ""))
     user = await _require_reset_code(deps, login_session_id, session, code)
-    async with undone_on_failure(lambda: deps.codes.put(login_session_id, Purpose.RESET, code)):
+    replacing = advanced(session, Progress.RESET_CODE_RIGHT)
+    states = session, replacing
+    async with undone_on_failure(lambda: _give_back(deps, login_session_id, states, code)):
+        await deps.sessions.advance(login_session_id, session, replacing)
         _require_suitable(deps, new, await contacts_of(deps, user))
-    done = replace(session, step=LOGIN.next(session.step, Progress.PASSWORD_RESET))
-    await deps.sessions.advance(login_session_id, session, done)
-    await _replace(deps, user, new, None, session.login_epoch)
+        ended = await _replace(deps, user, new, None, session.login_epoch)
+    await withdraw(deps, ended)
     await deps.sessions.end(login_session_id)
     await deps.tries.unlock(user.email_index, await deps.store.device_ids(user.customer_id))
     await deps.store.append([events_out.login_unlocked(origin(), user.customer_id)])
+
+
+async def _give_back(
+    deps: Dependencies,
+    login_session_id: str,
+    states: tuple[LoginSession, LoginSession],
+    code: str,
+) -> None:
+    """Return a reset to its code after a failure; `states` are the reset before and after it.
+
+    A reset that has changed otherwise has another code, which stays.
+    """
+    before, replacing = states
+    found = await deps.sessions.read(login_session_id)
+    if found not in states:
+        return
+    # The code first: at the step of the code, a call without one would count as a wrong try.
+    await deps.codes.put(login_session_id, Purpose.RESET, code)
+    if found == replacing:
+        await deps.sessions.advance(login_session_id, replacing, before)
 
 
 async def _require_reset_code(

@@ -9,7 +9,8 @@ new assertions.
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -44,6 +45,11 @@ RENEW_BEFORE_S = 60
 EXPIRES_IN_S_MAX = 86_400
 """The longest lifetime of an access token that counts as an answer; the provider's is 600 s."""
 ATTEMPTS = 2
+EXCHANGE_S_MAX = 10.0
+"""How long an exchange may take, with auth's own token and the second attempt. The sidecar ends one
+request after five seconds; the deadline of the biometric step leaves no time for four of them."""
+REFRESH_S_MAX = 9.0
+"""The same for a refresh, whose deadline is shorter."""
 PARTNER = "oauth"
 """The partner's name in the log."""
 
@@ -87,13 +93,14 @@ class TokenProvider:
 
         Raises DependencyUnavailable.
         """
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._exchange(subject, with_refresh_token=with_refresh_token)
-            except _Refused as error:
-                self._own_token = ""
-                if attempt + 1 == ATTEMPTS:
-                    raise DependencyUnavailable from error
+        async with _at_most(EXCHANGE_S_MAX):
+            for attempt in range(ATTEMPTS):
+                try:
+                    return await self._exchange(subject, with_refresh_token=with_refresh_token)
+                except _Refused as error:
+                    self._own_token = ""
+                    if attempt + 1 == ATTEMPTS:
+                        raise DependencyUnavailable from error
         raise DependencyUnavailable
 
     async def _exchange(self, subject: Subject, *, with_refresh_token: bool) -> TokenPair:
@@ -114,14 +121,15 @@ class TokenProvider:
     async def refresh(self, refresh_token: str) -> TokenPair:
         """Return the next tokens; raise RefreshTokenInvalid and DependencyUnavailable."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        for attempt in range(ATTEMPTS):
-            try:
-                return _pair(await self._request(form, "refresh"), with_refresh_token=True)
-            except _Refused as error:
-                if error.code == "invalid_grant":
-                    raise RefreshTokenInvalid from error
-                if attempt + 1 == ATTEMPTS:
-                    raise DependencyUnavailable from error
+        async with _at_most(REFRESH_S_MAX):
+            for attempt in range(ATTEMPTS):
+                try:
+                    return _pair(await self._request(form, "refresh"), with_refresh_token=True)
+                except _Refused as error:
+                    if error.code == "invalid_grant":
+                        raise RefreshTokenInvalid from error
+                    if attempt + 1 == ATTEMPTS:
+                        raise DependencyUnavailable from error
         raise DependencyUnavailable
 
     async def revoke(self, refresh_token: str) -> bool:
@@ -192,6 +200,16 @@ class TokenProvider:
         times = {"iat": now, "exp": now + ASSERTION_S, "jti": uuid.uuid4().hex}
         whole = {"iss": self._client_id, "aud": audience, **times, **claims}
         return jwt.encode(self._header, whole, self._key)
+
+
+@asynccontextmanager
+async def _at_most(limit_s: float) -> AsyncGenerator[None]:
+    """Raise DependencyUnavailable if the block takes longer, before the call's own deadline."""
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError as error:
+        raise DependencyUnavailable from error
 
 
 def _pair(granted: Mapping[str, Any], *, with_refresh_token: bool) -> TokenPair:

@@ -316,6 +316,10 @@ WHERE answer_time IS NULL
 ORDER BY create_time
 LIMIT $1
 
+-- name: is_operator_answered
+-- True when a request of an operator is carried out.
+SELECT answer_time IS NOT NULL FROM auth.operator_request WHERE request_id = $1
+
 -- name: answer_operator
 -- Records that a request of an operator is carried out, once.
 UPDATE auth.operator_request SET answer_time = $2, ended = $3

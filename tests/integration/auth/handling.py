@@ -103,7 +103,7 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
     async with AsyncExitStack() as stack:
         client = stores.valkey.client("auth")
         stack.push_async_callback(client.aclose)
-        passwords = PasswordPool(COST, 1, QueueLimits(64, 6.0))
+        passwords = PasswordPool(COST, 1, QueueLimits(64, 60.0))
         stack.callback(passwords.close)
         no_sidecar = Path("/nonexistent/sidecar")
         settings = SETTINGS.model_copy(update={"socket_out": no_sidecar})

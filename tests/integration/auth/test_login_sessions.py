@@ -152,7 +152,8 @@ async def test_every_pair_of_steps(logins: Logins, before: Step, after: Step) ->
 @pytest.mark.parametrize("step", LOGIN.terminal())
 async def test_the_last_step_and_an_end_delete_the_code_too(logins: Logins, step: Step) -> None:
     """No code survives its session."""
-    session = login_session()
+    before = Step.REPLACING if step is Step.COMPLETED else Step.AWAITING_OTP
+    session = login_session(step=before)
     for ends in (True, False):
         session_id = await logins.sessions.begin(session)
         await logins.codes.put(session_id, Purpose.LOGIN, "123456")

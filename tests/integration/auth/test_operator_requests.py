@@ -13,10 +13,10 @@ from bp.auth.v1.auth_events_pb2 import AuthEvent
 from services.auth.counters import Tries
 from services.auth.errors import TriesExhausted
 from services.auth.operator_requests import OperatorRequests
-from services.auth.state import Factor
-from services.auth.store import Store
+from services.auth.state import EndCause, Factor
+from services.auth.store import Ending, Store
 from services.auth.throttle import RULES, Scope, Subject
-from tests.integration.auth.conftest import User, log_in, new_device
+from tests.integration.auth.conftest import User, log_in, new_device, origin
 from tests.integration.auth.logins import CODE_KEY, Logins, opened
 from tests.rigs.stores import PostgresStore, ValkeyStore
 
@@ -113,6 +113,21 @@ async def test_all_sessions_of_a_customer_end_with_the_operator_in_each_event(
     assert {(each.cause, each.os_user, each.note) for each in revoked} == {("OPERATOR", EVE, NOTE)}
     matters = [await rig.logins.client.zscore("revoked", str(each)) for each in sessions]
     assert None not in matters
+
+
+async def test_a_request_that_another_process_carried_out_ends_no_later_session(
+    rig: Rig, store: Store, user: User
+) -> None:
+    """A process reads a batch, and reaches the request after the customer has logged in again."""
+    await log_in(store, user)
+    request_id = await rig.request("END_SESSIONS", user.customer_id)
+    (seen,) = [one for one in await store.operator_requests(100) if one.request_id == request_id]
+    await rig.requests.carry_out()
+    fresh, _ = await log_in(store, user)
+    ending = Ending(user.customer_id, EndCause.OPERATOR, origin())
+    assert await store.answer_end_sessions(seen, ending) == []
+    assert await store.open_sessions([fresh]) == {fresh}
+    assert await rig.answer(request_id) == 1
 
 
 async def test_a_request_for_a_customer_without_a_login_is_refused(rig: Rig) -> None:

@@ -19,7 +19,7 @@ from services.auth.errors import (
     SessionNotFound,
 )
 from services.auth.factor_store import columns_of
-from services.auth.state import EndCause, Factor
+from services.auth.state import EndCause, Factor, KeyUse
 from services.auth.store import Ending, Store
 from tests.integration.auth.conftest import PASSWORD_HASH, User, log_in, new_device, origin
 
@@ -247,13 +247,45 @@ async def test_a_login_and_a_removal_of_its_device_at_once_leave_no_open_session
         assert device.device_id not in {s.device_id for s in open_now}
 
 
+async def test_of_parallel_reuses_of_a_token_one_is_reported(
+    store: Store, user: User, pool: asyncpg.Pool
+) -> None:
+    """The customer gets one notice, and the record has one event."""
+    session_id, _ = await log_in(store, user)
+    session = await store.session(user.customer_id, session_id, datetime.now(UTC))
+    ending = Ending(
+        customer_id=user.customer_id,
+        cause=EndCause.TOKEN_REUSED,
+        origin=origin(),
+        session_ids=[session_id],
+    )
+    reuses = [replace(ending, events=[events_out.token_reused(origin(), session)]) for _ in "abc"]
+    ended = await asyncio.gather(*(store.end_sessions(reuse) for reuse in reuses))
+    assert sorted(map(len, ended)) == [0, 0, 1]
+    assert sorted(await _events(pool, user.customer_id)) == ["session_revoked", "token_reused"]
+
+
 async def test_of_two_signatures_with_the_same_counter_one_is_accepted(
     store: Store, user: User
 ) -> None:
     device = new_device()
     await log_in(store, user, device)
-    won = await asyncio.gather(*(store.bump_sign_count(device.device_id, 0, 7) for _ in range(8)))
-    assert won.count(True) == 1
+    use = KeyUse(device.device_id, 0, 7)
+    uses = [store.use_key(use) for _ in range(4)]
+    logins = [log_in(store, user, device.device_id, key_use=use) for _ in range(4)]
+    answers = await asyncio.gather(*uses, *logins, return_exceptions=True)
+    assert [type(answer) for answer in answers].count(AssertionInvalid) == 7
+
+
+async def test_a_login_that_is_not_stored_leaves_the_keys_counter(store: Store, user: User) -> None:
+    """The app repeats its call with the same signature, whose counter must still be new."""
+    device = new_device()
+    await log_in(store, user, device)
+    use = KeyUse(device.device_id, 0, 7)
+    with pytest.raises(LoginSessionInvalid):
+        await log_in(store, user, device.device_id, key_use=use, login_epoch=99)
+    await log_in(store, user, device.device_id, key_use=use)
+    assert (await store.device(user.customer_id, device.device_id)).sign_count == 7
 
 
 async def test_the_service_adds_no_user_and_changes_no_address(

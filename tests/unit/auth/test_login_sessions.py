@@ -47,14 +47,16 @@ FULL = LoginSession(
 STEPS = {
     (Step.AWAITING_OTP, Step.AWAITING_BIOMETRIC),
     (Step.AWAITING_OTP, Step.ENDED),
-    (Step.AWAITING_OTP, Step.COMPLETED),
+    (Step.AWAITING_OTP, Step.REPLACING),
+    (Step.REPLACING, Step.COMPLETED),
+    (Step.REPLACING, Step.AWAITING_OTP),
     (Step.AWAITING_BIOMETRIC, Step.COMPLETING),
     (Step.AWAITING_BIOMETRIC, Step.ENDED),
     (Step.COMPLETING, Step.COMPLETED),
     (Step.COMPLETING, Step.AWAITING_BIOMETRIC),
 }
 """Each step that a session may make."""
-WAITING = {Step.AWAITING_OTP, Step.AWAITING_BIOMETRIC, Step.COMPLETING}
+WAITING = {Step.AWAITING_OTP, Step.AWAITING_BIOMETRIC, Step.COMPLETING, Step.REPLACING}
 
 
 @pytest.mark.parametrize("before", Step)
