@@ -62,9 +62,9 @@ def sessions(customer: Customer, as_json: Json = False) -> None:
 
 
 def unlock(customer: Customer, note: Note) -> None:
-    """Lift the locks of the customer and of the customer's devices.
+    """End the locks of the customer's account and devices.
 
-    Locked network addresses stay locked, because they tried other customers too.
+    Network addresses and sessions stay locked. In a locked session the customer logs in again.
     """
     counters, os_user = _request("UNLOCK", customer, note)
     typer.echo(f"Unlocked {customer}, as {os_user}. Counters of tries that were reset: {counters}.")

@@ -33,9 +33,11 @@ def build_list(
         ),
     ] = False,
 ) -> None:
-    """Build TARGET from SOURCE. Restart auth to use it."""
+    """Build the list TARGET from SOURCE.
+
+    To use it, set BP_BREACHED_PASSWORDS_FILE to TARGET and restart auth."""
     try:
         count = build(source, target, are_hashes=hashes)
     except SourceInvalid as error:
         connections.fail(str(error), INVALID)
-    typer.echo(f"Entries: {count}. Restart auth to use {target}.")
+    typer.echo(f"Entries: {count}. Set BP_BREACHED_PASSWORDS_FILE={target} and restart auth.")

@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 def customer(user_name: Annotated[str, USER_NAME], as_json: Json = False) -> None:
-    """Print a customer's e-mail address, first password and telephone number.
+    """Print a customer's e-mail address, first password, telephone number and language.
 
     A changed password is not shown, because the bank stores only its hash.
     """

@@ -26,7 +26,7 @@ class Channel(StrEnum):
 def outbox(
     channel: Annotated[Channel, typer.Argument(help="The kind of message.")],
     to: Annotated[
-        str, typer.Option(help="The number in E.164 form (sms), or the device token (push).")
+        str, typer.Option(help="A number in E.164 form (sms), or a push token, such as device-ana.")
     ],
     limit: Annotated[
         int, typer.Option(min=1, max=LIMIT_MAX, help="Read only the newest messages.")

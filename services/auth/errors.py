@@ -35,7 +35,7 @@ class OtpInvalid(AuthError):
 
 
 class LoginSessionInvalid(AuthError):
-    """The login session has ended or is not at this step. Log in again."""
+    """This login or reset has ended or is not at this step. Start it again."""
 
     reason = "LOGIN_SESSION_INVALID"
     code = Code.UNAUTHENTICATED
@@ -73,7 +73,7 @@ class MethodUnavailable(AuthError):
 
 
 class FaceNotMatched(AuthError):
-    """The face in the picture does not match yours. Take a new picture in good light."""
+    """The face does not match yours. Take a new picture in good light, or log in again."""
 
     reason = "FACE_NOT_MATCHED"
     code = Code.UNAUTHENTICATED
@@ -186,7 +186,7 @@ class ReceiptSignatureInvalid(AuthError):
 
 
 class ReceiptMalformed(AuthError):
-    """The receipt cannot be read. Send the JSON of the protocol."""
+    """The receipt cannot be read. Send the JSON that the contract describes."""
 
     reason = "RECEIPT_MALFORMED"
     code = Code.INVALID_ARGUMENT

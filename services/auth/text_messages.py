@@ -12,16 +12,16 @@ SEGMENT_CHARACTERS_MAX = 160
 DEFAULT_LOCALE = "en"
 TEXTS = {
     ("en", Purpose.LOGIN): "{code} is your code to log in to BP.",
-    ("en", Purpose.STEP_UP): "{code} is your code to confirm a payment at BP.",
+    ("en", Purpose.STEP_UP): "{code} is your code to confirm a payment or a change at BP.",
     ("en", Purpose.RESET): "{code} is your code to set a new password at BP.",
-    ("es", Purpose.LOGIN): "{code} es su clave para entrar en BP.",
-    ("es", Purpose.STEP_UP): "{code} es su clave para confirmar un pago en BP.",
-    ("es", Purpose.RESET): "{code} es su clave para cambiar su contraseña en BP.",
+    ("es", Purpose.LOGIN): "{code} es tu clave para entrar en BP.",
+    ("es", Purpose.STEP_UP): "{code} es tu clave para confirmar un pago o un cambio en BP.",
+    ("es", Purpose.RESET): "{code} es tu clave para cambiar tu contraseña en BP.",
 }
 """The Spanish texts avoid á, í, ó and ú: GSM-7 lacks them, and they would halve the segment."""
 WARNINGS = {
     "en": "BP never asks you for it.",
-    "es": "BP nunca se la pide.",
+    "es": "BP nunca te la pide.",
 }
 _CODE = re.compile(r"[0-9]{6}")
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")

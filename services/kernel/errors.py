@@ -163,7 +163,7 @@ class InternalError(BankError):
 
 
 class StepUpRequired(BankError):
-    """This request needs a second factor that you presented recently.
+    """This request needs a recent second factor.
 
     Start it with POST /v1/auth/step-up, then retry with the new token.
     """

@@ -88,13 +88,13 @@ TEXTS: Mapping[str, Mapping[str, Text]] = {
     "LOGIN_LOCKED": {
         "es": Text(
             "Acceso bloqueado por un tiempo",
-            "Fallaron demasiados intentos de entrar en tu cuenta desde {origin}, y los bloqueamos "
-            "por un tiempo. En tus otros dispositivos puedes entrar como siempre.",
+            "Hubo demasiados intentos fallidos desde {origin}, y por un tiempo bloqueamos los "
+            "intentos desde allí. En tus otros dispositivos puedes entrar como siempre.",
         ),
         "en": Text(
             "Login blocked for a while",
-            "Too many attempts to log in from {origin} failed, so we block them for a while. "
-            "You can log in with your other devices as usual.",
+            "Too many tries from {origin} failed, so we block further tries from there for a "
+            "while. You can log in on your other devices as usual.",
         ),
     },
     "TOKEN_REUSED": {

@@ -196,7 +196,8 @@ async def test_a_login_succeeds_although_valkey_stops_before_a_surplus_session_i
     current_call.set(CALL)
     try:
         deps = _deps(rig, _ValkeyStops(pool, rig.valkey))
-        done = await complete(deps, login_session(factors=(Factor.PASSWORD,)), stored, "Phone")
+        session = login_session(factors=(Factor.PASSWORD,))
+        done = await complete(deps, session, stored, "Phone", None)
         assert done.pair.refresh_token
         await deps.background.drain(10)
     finally:
