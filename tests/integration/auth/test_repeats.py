@@ -18,7 +18,7 @@ from bp.auth.v1.auth_events_pb2 import AuthEvent
 from ops.waiting import scaled_s, until
 from sandbox.phone import SoftwareKey, encoded
 from services.auth.device_keys import Assertion, Registration, new_challenge, verify_registration
-from services.auth.errors import LoginSessionInvalid, TriesExhausted
+from services.auth.errors import LoginSessionInvalid, OtpInvalid, TriesExhausted
 from services.auth.faces import Comparison, FaceMatch, FacesUnavailable, Liveness, LivenessState
 from services.auth.handlers import biometric, codes, passwords
 from services.auth.handlers.dependencies import Dependencies
@@ -214,7 +214,7 @@ async def _hang_up_often(auth: Handling, session_id: str) -> None:
     """Send wrong recovery codes, and leave before each answer."""
     for _ in range(3 * RULES[Scope.STRANGERS].free):
         call = biometric.verify_otp(auth.deps, session_id, "K4TQZ-7WMCA", None, None)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, OtpInvalid):
             await asyncio.wait_for(call, codes.ACCEPTED_WITHIN_S / 2)
 
 
