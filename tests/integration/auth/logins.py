@@ -113,6 +113,8 @@ async def dump_of(store: ValkeyStore) -> bytes:
         found: list[bytes] = []
         for key in await keys_of(store):
             kind = await operator.type(key)
+            if kind == b"none":  # it has expired since it was listed
+                continue
             found += [key, repr(await read[kind](key)).encode()]
         return b"\n".join(found)
     finally:
