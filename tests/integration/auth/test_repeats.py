@@ -215,7 +215,7 @@ async def _hang_up_often(auth: Handling, session_id: str) -> None:
     for _ in range(3 * RULES[Scope.STRANGERS].free):
         call = biometric.verify_otp(auth.deps, session_id, "K4TQZ-7WMCA", None, None)
         with suppress(TimeoutError, OtpInvalid):
-            await asyncio.wait_for(call, codes.ACCEPTED_WITHIN_S / 2)
+            await asyncio.wait_for(call, scaled_s(codes.ACCEPTED_WITHIN_S / 2))
 
 
 async def test_a_caller_that_hangs_up_while_it_waits_for_a_parallel_call_has_used_its_try(
