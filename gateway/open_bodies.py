@@ -10,7 +10,7 @@ from gateway.replies import REPLIES, TOO_MANY, status_json
 from gateway.request_check import literal
 
 _CODE = Path(__file__).with_suffix(".lua")
-_REQUEST_BYTES = 28 * 1024
+REQUEST_BYTES = 28 * 1024
 """What Envoy 1.40 allocates for a request whose body has one byte (measured)."""
 
 
@@ -37,7 +37,7 @@ def source(pools: Mapping[BodyPool, PoolLimits], arrival_s: int) -> str:
             pool.value: {"address": limits.address, "total": limits.total}
             for pool, limits in pools.items()
         },
-        "REQUEST_BYTES": _REQUEST_BYTES,
+        "REQUEST_BYTES": REQUEST_BYTES,
         "ARRIVAL_S": arrival_s,
         "REPLY": {
             "body": json.dumps(status_json(reply)),

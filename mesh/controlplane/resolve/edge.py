@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from gateway.open_bodies import BodyPool, PoolLimits
+from gateway.open_bodies import REQUEST_BYTES, BodyPool, PoolLimits
 from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.drain import ARRIVAL_MS_MAX
@@ -142,8 +142,27 @@ def _policy_faults(
             f"idleTimeout {shown(idle_ms)} must be longer than {deadline}: a call that waits for"
             " its answer is idle",
         )
+    yield from _memory_faults(resource, policy.limits, routes)
     yield from _unknown(resource, policy, routes)
     yield from _unneeded(resource, policy, routes)
+
+
+def _memory_faults(
+    resource: Resource, limits: edge_policy.Limits, routes: tuple[GatewayRoute, ...]
+) -> Iterator[ConfigFault]:
+    """Yield pools of open bodies that are larger than the heap, or too small for one body."""
+    at = ("spec", "limits", "openBodies")
+    pools = limits.open_bodies
+    if (pools.small.total_kib + pools.large.total_kib) * _KIB >= limits.heap_mib * _MIB:
+        yield resource.fault(at, "both totalKiB together must be less than heapMiB")
+    largest = max(each.body_bytes_max for each in routes)
+    for name, pool, body in (
+        ("small", pools.small, limits.public_body_bytes),
+        ("large", pools.large, largest),
+    ):
+        needed = -(-(REQUEST_BYTES + body) // _KIB)
+        if min(pool.per_address_kib, pool.total_kib) < needed:
+            yield resource.fault((*at, name), f"set at least {needed}, the size of one request")
 
 
 def _unknown(
