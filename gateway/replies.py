@@ -23,7 +23,9 @@ STEP_UP = (
 """The same for a request whose second factor is too old, with its largest age (RFC 9470, 3)."""
 BODY_KIB_MAX = 64
 """The largest body in KiB, as `bodyBytes` in mesh/config/gateway.yaml."""
-TOO_LARGE = 413
+PUBLIC_BODY_KIB_MAX = 8
+"""The same for public methods, as `publicBodyBytes`."""
+NO_LENGTH, TOO_LARGE, TOO_MANY = 411, 413, 429
 
 
 def too_large_message(body_bytes: int) -> str:
@@ -67,6 +69,12 @@ REPLIES = (
         "The response is always application/json. Add it to the Accept header.",
     ),
     GatewayReply(408, 4, "DEADLINE_EXCEEDED", "The request arrived too slowly. Please retry.", 1),
+    GatewayReply(
+        NO_LENGTH,
+        3,
+        "MALFORMED_BODY",
+        "The request does not give the length of its body. Send the header Content-Length.",
+    ),
     GatewayReply(TOO_LARGE, 3, "REQUEST_TOO_LARGE", too_large_message(BODY_KIB_MAX * 1024)),
     GatewayReply(414, 3, "REQUEST_TOO_LARGE", "The path is too long. Send a shorter one."),
     GatewayReply(
@@ -79,7 +87,7 @@ REPLIES = (
         426, 3, "HTTP_VERSION_UNSUPPORTED", "The HTTP version is too old. Use HTTP/1.1 or HTTP/2."
     ),
     GatewayReply(
-        429,
+        TOO_MANY,
         8,
         "RATE_LIMITED",
         "Too many requests. Wait the seconds in the Retry-After header, then retry.",

@@ -21,7 +21,14 @@ from gateway.openapi.comments import Comments
 from gateway.openapi.examples import EXAMPLES
 from gateway.openapi.links import Method, links
 from gateway.openapi.schemas import Schemas
-from gateway.replies import REPLIES, TOO_LARGE, status_json, too_large_message
+from gateway.replies import (
+    NO_LENGTH,
+    PUBLIC_BODY_KIB_MAX,
+    REPLIES,
+    TOO_LARGE,
+    status_json,
+    too_large_message,
+)
 from gateway.routes import BodyKind, GatewayRoute, gateway_routes
 from services import contracts
 from services.contracts import Audience, MethodContract
@@ -198,9 +205,15 @@ def _responses(
         answers["200"]["headers"] = _ETAG
         answers["304"] = _NOT_MODIFIED
     for status, names in sorted(_failures(route, contract, reasons).items()):
-        large = contract.body_bytes_max if status == TOO_LARGE else 0
-        answers[str(status)] = failures.reference(status, names, large)
+        own = _own_body_bytes(contract) if status == TOO_LARGE else 0
+        answers[str(status)] = failures.reference(status, names, own)
     return answers
+
+
+def _own_body_bytes(contract: MethodContract) -> int:
+    """Return the largest body of a method, or 0 for the gateway's limit for all methods."""
+    public = contract.audience is Audience.PUBLIC
+    return contract.body_bytes_max or (PUBLIC_BODY_KIB_MAX * 1024 if public else 0)
 
 
 class _Failures:
@@ -239,6 +252,8 @@ def _failures(
         found[415] = []
     if route.idempotency_key_required:
         found[409] = []
+    if route.body_bytes_max:
+        found[NO_LENGTH] = []
     own = ".".join(contract.service.split(".")[:3])
     for package in ("bp.policy.v1", own):
         for reason, status in reasons.get(package, []):

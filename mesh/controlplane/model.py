@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from gateway.open_bodies import BodyPool, PoolLimits
 from gateway.routes import GatewayRoute
 from services.contracts import MethodContract
 
@@ -230,6 +231,8 @@ class EdgeLimits:
     """How large one request may be and how long it may take to arrive."""
 
     body_bytes: int
+    public_body_bytes: int
+    """The largest body of a public method that has no limit of its own."""
     headers_kib: int
     headers_count: int
     request_timeout_ms: int
@@ -252,6 +255,7 @@ class Edge:
     classes: tuple[tuple[str, Bucket], ...]
     large_bodies_per_address: Bucket
     large_bodies_total: Bucket
+    open_bodies: tuple[tuple[BodyPool, PoolLimits], ...]
     tracked_max: int
     cors: Cors
     limits: EdgeLimits

@@ -73,10 +73,26 @@ class Cors(Shape):
     max_age: Annotated[Seconds, AfterValidator(_kept)]
 
 
+class OpenBodiesPool(Shape):
+    """The memory for requests without a token whose bodies have not arrived yet."""
+
+    per_address_kib: Annotated[Count, Field(alias="perAddressKiB")]
+    total_kib: Annotated[Count, Field(alias="totalKiB")]
+
+
+class OpenBodies(Shape):
+    """One pool for methods with a `body_bytes_max`, one for the other public methods."""
+
+    small: OpenBodiesPool
+    large: OpenBodiesPool
+
+
 class Limits(Shape):
     """The largest request, memory and wait, and the longest-lived token, at the gateway."""
 
     body_bytes: Annotated[int, Field(ge=1024, le=BODY_BYTES_MAX)]
+    public_body_bytes: Annotated[int, Field(ge=1024, le=BODY_BYTES_MAX)]
+    open_bodies: OpenBodies
     headers_kib: Annotated[int, Field(ge=1, le=_HEADERS_KIB_MAX, alias="headersKiB")]
     headers_count: Annotated[int, Field(ge=10, le=_HEADERS_COUNT_MAX)]
     request_timeout: Duration

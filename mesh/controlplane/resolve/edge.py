@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from gateway.open_bodies import REQUEST_BYTES, BodyPool, PoolLimits
 from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.drain import ARRIVAL_MS_MAX
@@ -18,7 +19,7 @@ from mesh.controlplane.resolve.places import certificate, parse_address, webhook
 from mesh.controlplane.resolve.traffic import TrafficRules
 from services.contracts import MethodContract
 
-_MIB = 1024 * 1024
+_KIB, _MIB = 1024, 1024 * 1024
 _TLS = {"TLSV1_2": model.TlsVersion.V1_2, "TLSV1_3": model.TlsVersion.V1_3}
 _SERVER_ERRORS = {
     model.RetryCause.SERVER_ERROR,
@@ -112,6 +113,7 @@ def _edge(
         classes=tuple((name, _bucket(bucket)) for name, bucket in sorted(classes.items())),
         large_bodies_per_address=_bucket(limits.large_bodies.per_address),
         large_bodies_total=_bucket(limits.large_bodies.total),
+        open_bodies=_open_bodies(policy.limits.open_bodies),
         tracked_max=limits.tracked_max,
         cors=_cors(policy.cors),
         limits=_limits(policy.limits),
@@ -140,8 +142,27 @@ def _policy_faults(
             f"idleTimeout {shown(idle_ms)} must be longer than {deadline}: a call that waits for"
             " its answer is idle",
         )
+    yield from _memory_faults(resource, policy.limits, routes)
     yield from _unknown(resource, policy, routes)
     yield from _unneeded(resource, policy, routes)
+
+
+def _memory_faults(
+    resource: Resource, limits: edge_policy.Limits, routes: tuple[GatewayRoute, ...]
+) -> Iterator[ConfigFault]:
+    """Yield pools of open bodies that are larger than the heap, or too small for one body."""
+    at = ("spec", "limits", "openBodies")
+    pools = limits.open_bodies
+    if (pools.small.total_kib + pools.large.total_kib) * _KIB >= limits.heap_mib * _MIB:
+        yield resource.fault(at, "both totalKiB together must be less than heapMiB")
+    largest = max(each.body_bytes_max for each in routes)
+    for name, pool, body in (
+        ("small", pools.small, limits.public_body_bytes),
+        ("large", pools.large, largest),
+    ):
+        needed = -(-(REQUEST_BYTES + body) // _KIB)
+        if min(pool.per_address_kib, pool.total_kib) < needed:
+            yield resource.fault((*at, name), f"set at least {needed}, the size of one request")
 
 
 def _unknown(
@@ -229,6 +250,14 @@ def _bucket(bucket: edge_policy.Bucket) -> model.Bucket:
     return model.Bucket(bucket.per_second, bucket.burst)
 
 
+def _open_bodies(found: edge_policy.OpenBodies) -> tuple[tuple[BodyPool, PoolLimits], ...]:
+    both = ((BodyPool.SMALL, found.small), (BodyPool.LARGE, found.large))
+    return tuple(
+        (pool, PoolLimits(each.per_address_kib * _KIB, each.total_kib * _KIB))
+        for pool, each in both
+    )
+
+
 def _cors(cors: edge_policy.Cors) -> model.Cors:
     return model.Cors(
         allow_origins=tuple(cors.allow_origins),
@@ -241,6 +270,7 @@ def _cors(cors: edge_policy.Cors) -> model.Cors:
 def _limits(limits: edge_policy.Limits) -> model.EdgeLimits:
     return model.EdgeLimits(
         body_bytes=limits.body_bytes,
+        public_body_bytes=limits.public_body_bytes,
         headers_kib=limits.headers_kib,
         headers_count=limits.headers_count,
         request_timeout_ms=milliseconds(limits.request_timeout),

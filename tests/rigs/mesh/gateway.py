@@ -5,11 +5,13 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
+from mesh import ctl
 from tests.rigs.mesh.issuer import Issuer
 from tests.rigs.mesh.proxies import Rig
 from tests.rigs.mesh.tls import client_context
@@ -106,9 +108,10 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway() -> AsyncGenerator[Gateway]:
+async def open_gateway(config: Path = ctl.CONFIG) -> AsyncGenerator[Gateway]:
     """Start the gateway and everything around it; stop it all at the end."""
     rig, issuer, seen = Rig(), Issuer(), Seen()
+    rig.render(config)
     servers = [
         await serve(rig.socket_in("payments"), Payments(seen)),
         await serve(rig.socket_in("customers"), Customers(seen)),

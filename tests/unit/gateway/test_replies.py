@@ -16,6 +16,8 @@ def test_the_answer_to_a_large_body_has_the_limit_of_the_configuration() -> None
     (configured,) = [spec["limits"]["bodyBytes"] for spec in specs if "limits" in spec]
     (reply,) = [each for each in replies.REPLIES if each.http == 413]
     assert configured == replies.BODY_KIB_MAX * 1024
+    public = next(spec["limits"]["publicBodyBytes"] for spec in specs if "limits" in spec)
+    assert public == replies.PUBLIC_BODY_KIB_MAX * 1024
     assert f"at most {replies.BODY_KIB_MAX} KiB" in reply.message
 
 

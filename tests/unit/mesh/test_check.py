@@ -105,7 +105,7 @@ UNREAD = [
     (
         "a partner that no contract names",
         ("gateway.yaml", "  partners:\n", f"  partners:\n{PARTNER}"),
-        ["gateway.yaml:81: no contract has the partner x"],
+        ["gateway.yaml:90: no contract has the partner x"],
     ),
 ]
 

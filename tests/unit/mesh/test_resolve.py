@@ -187,7 +187,7 @@ EDITS = [
         "name: ach-network",
         "name: ach",
         Faults,
-        "gateway.yaml:80: .*: add the partner ach-network to EdgePolicy",
+        "gateway.yaml:89: .*: add the partner ach-network to EdgePolicy",
     ),
 ]
 

@@ -1,7 +1,7 @@
 """Token buckets at the gateway: one for each address, then one for each caller and class.
 
 A request with a large body also takes a token from a bucket of its address and from one of all
-addresses, because the gateway holds a body in memory until all of it has arrived.
+addresses, because the gateway needs milliseconds to read it.
 
 An IPv6 address stands for its /64 network, because each customer has one and can change the rest of
 the address. A bucket is created when a caller first appears. Each kind keeps at most `tracked_max`
@@ -68,14 +68,11 @@ def _large_body_descriptors(edge: model.Edge) -> list[ratelimit.LocalRateLimitDe
 
 
 def _large_body_limits(edge: model.Edge) -> list[route.RateLimit]:
-    """Count a body that says that it is large, or that does not say its length."""
-    name = "content-length"
+    """Count a body that says that it is large; without a length it does not get this far."""
     large = types.Int64Range(start=edge.limits.body_bytes + 1, end=_LENGTH_MAX)
-    absent = route.HeaderMatcher(name=name, present_match=True, invert_match=True)
-    either = [route.HeaderMatcher(name=name, range_match=large), absent]
+    length = route.HeaderMatcher(name="content-length", range_match=large)
     return [
-        route.RateLimit(actions=[_by_class(names.LARGE_BODY_CLASS), _by_length(each), *more])
-        for each in either
+        route.RateLimit(actions=[_by_class(names.LARGE_BODY_CLASS), _by_length(length), *more])
         for more in ([_by_address()], [])
     ]
 

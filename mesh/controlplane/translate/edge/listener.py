@@ -1,8 +1,8 @@
 """The gateway's listener: TLS, then the HTTP filters in the order in which they check a request.
 
 The order is: address bucket, CORS, caller's headers, token, scopes or partner identity, caller's
-bucket, body size, request check, transcoding. The cheap checks come first; the gateway buffers no
-body for a caller without a token.
+bucket, bodies that have not arrived yet, body size, request check, transcoding. The cheap checks
+come first; the gateway buffers a body without a token only for a public method.
 """
 
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
@@ -21,6 +21,7 @@ from mesh.controlplane import model
 from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.translate import tls
 from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.edge.bodies import open_bodies_filter
 from mesh.controlplane.translate.edge.caller import caller_filter
 from mesh.controlplane.translate.edge.limits import address_limit, class_limit
 from mesh.controlplane.translate.edge.replies import local_replies
@@ -135,6 +136,7 @@ def _filters(edge: model.Edge) -> list[hcm.HttpFilter]:
         jwt_filter(edge),
         http_filter(names.RBAC, rbac_filter.Rbac()),
         class_limit(edge),
+        open_bodies_filter(edge),
         http_filter(names.BUFFER, buffer.Buffer(max_request_bytes=edge.limits.body_bytes)),
         request_check_filter(edge),
         transcoder_filter(edge),

@@ -24,6 +24,7 @@ from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.translate.clusters import service_cluster_name
 from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.edge.bodies import body_bytes_max, open_body_metadata
 from mesh.controlplane.translate.edge.limits import LARGE
 from mesh.controlplane.translate.http import retry_policy
 from mesh.controlplane.translate.parts import exact, header, packed, span, struct
@@ -52,6 +53,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
         domains=["*"],
         routes=[
             _two_hosts(),
+            *(_no_length(each) for each in edge.routes if each.body_bytes_max),
             *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
             *_head_routes(edge, retries),
             *_options_routes(edge),
@@ -111,13 +113,16 @@ def _metadata(edge: model.Edge, each: GatewayRoute) -> core.Metadata:
     scopes = {"scopes": " ".join(each.scopes)} if customer else {}
     said = {
         **_forbidden(_FORBIDDEN[each.audience], scopes),
-        **_too_large(each.body_bytes_max or edge.limits.body_bytes),
+        **_too_large(body_bytes_max(edge.limits, each)),
         _BUCKETS[each.audience]: each.rate_limit_class,
     }
     if each.body_bytes_max:
         said[names.LARGE_BODY_CLASS] = LARGE
     lua = {"method": each.method, "route": each.name}
-    return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(said)})
+    found = {names.LUA: struct(lua), names.EDGE: struct(said)}
+    if each.audience is Audience.PUBLIC:
+        found[names.OPEN_BODIES] = struct(open_body_metadata(edge.limits, each))
+    return core.Metadata(filter_metadata=found)
 
 
 def _too_large(body_bytes: int) -> dict[str, object]:
@@ -144,8 +149,9 @@ def _per_filter(edge: model.Edge, each: GatewayRoute) -> dict[str, Any]:
     config = {names.RBAC: packed(rbac_filter.RbacPerRoute(rbac=_authorization(edge, each)))}
     if each.audience is Audience.CUSTOMER:
         config[names.JWT] = packed(jwt.PerRouteConfig(requirement_name=names.CUSTOMER_REQUIREMENT))
-    if each.body_bytes_max:
-        limit = buffer.Buffer(max_request_bytes=each.body_bytes_max)
+    bytes_max = body_bytes_max(edge.limits, each)
+    if bytes_max != edge.limits.body_bytes:
+        limit = buffer.Buffer(max_request_bytes=bytes_max)
         config[names.BUFFER] = packed(buffer.BufferPerRoute(buffer=limit))
     return config
 
@@ -272,6 +278,16 @@ def _refusals(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
     tunnel = route.RouteMatch(connect_matcher=route.RouteMatchConnectMatcher())
     anything = route.RouteMatch(prefix="/")
     return [*found, _refusal("tunnel", 403, tunnel), _refusal("nowhere", 404, anything)]
+
+
+def _no_length(each: GatewayRoute) -> route.Route:
+    """Answer a large body that does not give its length with 411 (RFC 9110, 15.5.12).
+
+    The gateway would have to reserve the memory of the largest body for it.
+    """
+    match = _match(each, each.verb)
+    absent = route.HeaderMatcher(name="content-length", present_match=True, invert_match=True)
+    return _refusal(f"no length {each.name}", 411, replace(match, headers=[*match.headers, absent]))
 
 
 def _two_hosts() -> route.Route:
