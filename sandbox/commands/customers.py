@@ -31,6 +31,7 @@ class Kind(StrEnum):
 
 SEEN = f"What the camera sees: {', '.join(Kind)}."
 
+
 def customer(user_name: Annotated[str, USER_NAME], as_json: Json = False) -> None:
     """Print a customer's e-mail address, first password, telephone number, push token and language.
 

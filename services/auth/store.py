@@ -134,9 +134,7 @@ class Store(FactorStore):
         rows = await self._pool.fetch(self._queries.hashes_by_cost)
         return {int(row["cost"]): row["hashes"] for row in rows if row["cost"].isdigit()}
 
-    async def change_password(
-        self, new_hash: bytes, ending: Ending, epoch: int
-    ) -> list[Session]:
+    async def change_password(self, new_hash: bytes, ending: Ending, epoch: int) -> list[Session]:
         """Replace a password, forget wrong tries and end sessions; return those that ended.
 
         No login that is in progress can complete afterwards. Raises SessionNotFound if the session

@@ -51,9 +51,9 @@ def _description(message: Descriptor, violation: Any) -> str:
 
 
 def _is_absent(rule: str, violation: Any) -> bool:
-    if rule == "enum.not_in":
-        return violation.field_value == 0
-    return rule in _NOT_SET or (rule == _TOO_SHORT and not violation.field_value)
+    if rule == _TOO_SHORT:
+        return not violation.field_value
+    return rule in _NOT_SET or (rule == "enum.not_in" and violation.field_value == 0)
 
 
 def _field(message: Descriptor | None, violation: Any) -> FieldDescriptor | OneofDescriptor | None:
