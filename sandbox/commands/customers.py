@@ -15,6 +15,8 @@ from sandbox.seed import faces, people
 
 POSE_MAX = 1_000
 USER_NAME = typer.Argument(help="User name, such as ana.")
+LABELS = {"email": "e-mail", "password": "first password", "pushToken": "push token"}
+"""Key of the JSON -> its label in the text, where they differ."""
 PEOPLE = {person.user_name: person for person in people.NAMED}
 
 
@@ -27,8 +29,11 @@ class Kind(StrEnum):
     TWO = "two"
 
 
+SEEN = f"What the camera sees: {', '.join(Kind)}."
+
+
 def customer(user_name: Annotated[str, USER_NAME], as_json: Json = False) -> None:
-    """Print a customer's e-mail address, first password, telephone number and language.
+    """Print a customer's e-mail address, first password, telephone number, push token and language.
 
     A changed password is not shown, because the bank stores only its hash.
     """
@@ -37,19 +42,20 @@ def customer(user_name: Annotated[str, USER_NAME], as_json: Json = False) -> Non
         "email": known.email,
         "password": people.password(user_name),
         "phone": people.phone(user_name),
+        "pushToken": people.device_token(user_name),
         "locale": known.locale,
     }
     if as_json:
         typer.echo(json.dumps(shown))
         return
     for name, value in shown.items():
-        typer.echo(f"{name:9} {value}")
+        typer.echo(f"{LABELS.get(name, name):14} {value}")
 
 
 def face(
     user_name: Annotated[str, USER_NAME],
     pose: Annotated[int, typer.Option(min=0, max=POSE_MAX, help="Another picture.")] = 1,
-    kind: Annotated[Kind, typer.Option(help="What the camera sees.")] = Kind.LIVE,
+    kind: Annotated[Kind, typer.Option(help=SEEN, metavar="KIND")] = Kind.LIVE,
 ) -> None:
     """Write a picture of a customer's face to stdout, a JPEG of less than 20 KB.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -43,17 +44,24 @@ def outbox(
     if as_json:
         typer.echo(json.dumps({"messages": shown}))
         return
+    if not shown:
+        typer.echo("No messages.", err=True)
     for message in shown:
         typer.echo(_printable(line(message)))
 
 
 def _sms_line(message: Message) -> str:
-    return f"{message['createTime']}  {message['from']}: {message['body']}"
+    return f"{_time(message['createTime'])}  {message['from']}: {message['body']}"
 
 
 def _push_line(message: Message) -> str:
     said = message["message"].get("notification", {})
-    return f"{message['time']}  {said.get('title', '')}: {said.get('body', '')}"
+    return f"{_time(message['time'])}  {said.get('title', '')}: {said.get('body', '')}"
+
+
+def _time(text: str) -> str:
+    """Return a time of a partner in UTC and in whole seconds, as RFC 3339 writes it."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _printable(text: str) -> str:

@@ -99,7 +99,7 @@ def _play(home: Home, names: Sequence[str]) -> int:
     _write(home, stage, ok=ok, seconds=seconds)
     stage.console.print(
         "The bank keeps running. Try [bold]make status[/bold] and [bold]./bpctl --help[/bold]; "
-        "README.md shows a transfer with curl. [bold]make down[/bold] stops the bank."
+        "README.md shows a login and a transfer with curl. [bold]make down[/bold] stops the bank."
     )
     return 0 if ok else 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 from ops.display import shown
@@ -27,10 +28,10 @@ async def logged_in(stage: Stage, bank: BankClient) -> None:
     app = await App.of(bank, ana, "Ana's phone")
     started = await app.login()
     stage.arrow(scene, "app", "gateway", "POST /v1/auth/login {email, password}")
-    asked_more = f"{started.status} requireMFA {started.body.get('requireMFA')}"
+    asked_more = f"{started.status} requireMFA {json.dumps(started.body.get('requireMFA'))}"
     stage.arrow(scene, "app", "auth", asked_more, back=True)
     code = await app.code()
-    _text_message(stage, (await app.texts())[-1]["body"])
+    text_message(stage, (await app.texts())[-1]["body"])
     wrong = await app.verify_otp(started.body["sessionId"], "000000" if code != "000000" else "1")
     stage.holds(scene, "a wrong code is refused", wrong.status == 401)
     asked = await app.verify_otp(started.body["sessionId"], code)
@@ -51,8 +52,12 @@ async def logged_in(stage: Stage, bank: BankClient) -> None:
     scene.facts |= {"status": done.status, "expires in s": done.body.get("expiresIn")}
 
 
-def _text_message(stage: Stage, text: str) -> None:
-    stage.console.print(shown(f"            SMS: {text}", "magenta"))
+def text_message(stage: Stage, text: str) -> None:
+    """Print a text message as the telephone shows it, line by line."""
+    heading = f"{'':12}SMS: "
+    first, *others = text.split("\n")
+    lines = [heading + first, *(" " * len(heading) + other for other in others)]
+    stage.console.print(shown(lines, "magenta"))
 
 
 async def _pays(stage: Stage, scene: Scene, bank: BankClient, ana: Customer) -> None:

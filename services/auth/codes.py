@@ -6,6 +6,7 @@ code of its own, so the tries of all sessions together are limited elsewhere.
 
 import hmac
 import secrets
+from dataclasses import dataclass, field
 from enum import Enum
 
 from redis.asyncio import Redis
@@ -32,6 +33,17 @@ class Verdict(Enum):
     """There is no code: a call has used it, it has expired, or it was never sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A code that was put in place of an earlier one; both as their MACs."""
+
+    mac: bytes = field(repr=False)
+    earlier_mac: bytes = field(repr=False)
+    """b"" when there was no earlier code."""
+    tries: int
+    """How many tries of the earlier code were taken."""
+
+
 class Codes:
     """The codes of all login sessions."""
 
@@ -40,18 +52,32 @@ class Codes:
         self._key = key
         self._tries_max = settings.otp_tries_max
         self._put = load_script(valkey, "put_code")
+        self._put_back = load_script(valkey, "put_back_code")
         self._take_try = load_script(valkey, "take_try")
         self._use = load_script(valkey, "use_code")
 
-    async def put(self, session_id: str, purpose: Purpose, code: str) -> None:
+    async def put(self, session_id: str, purpose: Purpose, code: str) -> Replaced:
         """Store a code, with all its tries, in place of an earlier one, until the session ends.
 
         Raises LoginSessionInvalid when the session has ended.
         """
         session = session_digest(session_id)
         mac = digest(self._key, session, purpose, code)
-        if not await self._put(keys=[session_key(session), code_key(session)], args=[mac]):
+        earlier = await self._put(keys=[session_key(session), code_key(session)], args=[mac])
+        if not earlier:
             raise LoginSessionInvalid
+        earlier_mac, tries = earlier
+        return Replaced(mac, earlier_mac, int(tries))
+
+    async def put_back(self, session_id: str, replaced: Replaced) -> None:
+        """Store the earlier code again, because the message with the new one was not sent.
+
+        The tries of both codes count. Does nothing when there was no earlier code, and when the new
+        one was used or replaced meanwhile.
+        """
+        if replaced.earlier_mac:
+            args = [replaced.mac, replaced.earlier_mac, replaced.tries]
+            await self._put_back(keys=[code_key(session_digest(session_id))], args=args)
 
     async def check(self, session_id: str, purpose: Purpose, code: str) -> Verdict:
         """Take one try and compare the code. Of two parallel right tries, one is RIGHT.

@@ -27,6 +27,13 @@ class CredentialsInvalid(AuthError):
     code = Code.UNAUTHENTICATED
 
 
+class CurrentPasswordInvalid(AuthError):
+    """The current password is wrong. Check it and retry."""
+
+    reason = "CREDENTIALS_INVALID"
+    code = Code.UNAUTHENTICATED
+
+
 class OtpInvalid(AuthError):
     """The code is wrong or has expired. Check it, or request a new code."""
 
@@ -117,6 +124,13 @@ class PictureInvalid(AuthError):
 
 class AssertionInvalid(AuthError):
     """The device's signature is not valid. Log in again."""
+
+    reason = "ASSERTION_INVALID"
+    code = Code.UNAUTHENTICATED
+
+
+class RegistrationInvalid(AuthError):
+    """The device's new key is not valid. Request a new challenge, then register the key again."""
 
     reason = "ASSERTION_INVALID"
     code = Code.UNAUTHENTICATED

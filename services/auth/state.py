@@ -98,6 +98,10 @@ class EndCause(Enum):
     OPERATOR = "OPERATOR"
 
 
+DEFAULT_DEVICE_NAME = "Device"
+"""The name of a device whose app gave none."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """One row of `users`: a customer who may log in."""

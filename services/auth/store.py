@@ -134,16 +134,21 @@ class Store(FactorStore):
         rows = await self._pool.fetch(self._queries.hashes_by_cost)
         return {int(row["cost"]): row["hashes"] for row in rows if row["cost"].isdigit()}
 
-    async def change_password(
-        self, new_hash: bytes, ending: Ending, epoch: int | None = None
-    ) -> list[Session]:
+    async def change_password(self, new_hash: bytes, ending: Ending, epoch: int) -> list[Session]:
         """Replace a password, forget wrong tries and end sessions; return those that ended.
 
-        No login that is in progress can complete afterwards. Raises LoginSessionInvalid if the
-        customer's epoch is no longer `epoch`.
+        No login that is in progress can complete afterwards. Raises SessionNotFound if the session
+        `ending.keep` has ended, and LoginSessionInvalid if the customer's epoch is no longer
+        `epoch`.
         """
         async with self._changing(ending.customer_id, ending.events) as connection:
-            sql, time = self._queries.set_password, ending.origin.time
+            sql, time = self._queries.session, ending.origin.time
+            # The customer's row is locked, so the session stays open until the commit.
+            if ending.keep and not await connection.fetchrow(
+                sql, ending.customer_id, ending.keep, time
+            ):
+                raise SessionNotFound()
+            sql = self._queries.set_password
             if await connection.fetchval(sql, ending.customer_id, new_hash, time, epoch) is None:
                 raise LoginSessionInvalid()
             return await self._ended(connection, ending)

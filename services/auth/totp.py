@@ -71,15 +71,21 @@ def new_recovery_codes() -> list[str]:
     return list(codes)
 
 
+def is_recovery_code(code: str) -> bool:
+    """Return whether a typed code has the form of a recovery code; no code of six digits has it."""
+    typed = code.upper().translate(_TYPED)
+    return len(typed) == 2 * GROUP_CHARACTERS and set(typed) <= set(BASE32_ALPHABET)
+
+
 def recovery_digest(code_key: bytes, customer_id: uuid.UUID, code: str) -> bytes | None:
     """Return the 32 bytes that the bank stores for a recovery code.
 
     Case, spaces and hyphens of the typed code do not count. None means that no recovery code looks
     like this. The digest depends on the customer, so equal codes of two customers differ.
     """
-    typed = code.upper().translate(_TYPED)
-    if len(typed) != 2 * GROUP_CHARACTERS or not set(typed) <= set(BASE32_ALPHABET):
+    if not is_recovery_code(code):
         return None
+    typed = code.upper().translate(_TYPED)
     message = b"recovery code\0" + customer_id.bytes + typed.encode("ascii")
     return hmac.digest(code_key, message, "sha256")
 

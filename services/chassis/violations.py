@@ -14,6 +14,8 @@ from services.contracts.rule_texts import enum_text, rule_text
 from services.kernel.errors import FieldViolation
 
 _NOT_SET = {"required", "string.uuid_empty"}
+_TOO_SHORT = "string.min_len"
+"""For an empty text, this rule says the same as _NOT_SET."""
 
 
 def violations_of(request: Message) -> list[FieldViolation]:
@@ -39,13 +41,19 @@ def _description(message: Descriptor, violation: Any) -> str:
         return f"must have one of {', '.join(each.camelcase_name for each in field.fields)}"
     if field is None:
         return violation.proto.message
-    if rule in _NOT_SET or (rule == "enum.not_in" and violation.field_value == 0):
+    if _is_absent(rule, violation):
         return "is required"
     if rule in {"enum.not_in", "enum.defined_only"}:
         return enum_text(field)
     if rule == "string.pattern":
         return rule_text(field) or violation.proto.message
     return violation.proto.message
+
+
+def _is_absent(rule: str, violation: Any) -> bool:
+    if rule == _TOO_SHORT:
+        return not violation.field_value
+    return rule in _NOT_SET or (rule == "enum.not_in" and violation.field_value == 0)
 
 
 def _field(message: Descriptor | None, violation: Any) -> FieldDescriptor | OneofDescriptor | None:

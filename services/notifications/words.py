@@ -10,6 +10,8 @@ from collections.abc import Mapping
 NAME_CHARACTERS_MAX = 32
 NAME_DIGITS_MAX = 6
 """A telephone number has at least seven digits."""
+UNNAMED = "Device"
+"""The name that auth gives a device whose app gave none."""
 NAME_SIGNS = frozenset(" '’()-+")
 
 FACTORS: Mapping[str, Mapping[str, str]] = {
@@ -47,7 +49,8 @@ def origin(scope: str, locale: str) -> str:
 
 def device(name: str, locale: str) -> str:
     """Return the words for a device: its quoted name, or "a device" if the name is not shown."""
-    return NAMED_DEVICE[locale].format(name) if _is_plain(name) else OTHER_DEVICE[locale]
+    is_shown = name != UNNAMED and _is_plain(name)
+    return NAMED_DEVICE[locale].format(name) if is_shown else OTHER_DEVICE[locale]
 
 
 def _is_plain(name: str) -> bool:

@@ -12,13 +12,18 @@ from tests.rigs.running_bank import Bank
 BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
 WITHIN_S = 180
 READ_THE_CODE = """
+EARLIER=${CODE:-}
 for _ in $(seq 300); do
     CODE=$(./bpctl sandbox outbox sms --to +15556416073 | grep -oE '#[0-9]{6}$' | tail -c 7)
-    [ -n "$CODE" ] && break
+    [ -n "$CODE" ] && [ "$CODE" != "$EARLIER" ] && break
     sleep 0.2
 done
 """
-"""In place of the reader, who copies the code from the text message."""
+"""In place of the reader, who copies the newest code from the text messages."""
+TRY_THE_TOKEN = """
+until call "$BP_GATEWAY_URL/v1/accounts" | grep UNAUTHENTICATED; do sleep 0.2; done
+"""
+"""After the logout: the services learn of it within seconds."""
 
 
 def chapter(title: str) -> list[str]:
@@ -28,12 +33,15 @@ def chapter(title: str) -> list[str]:
 
 
 def script(home: str) -> str:
-    """Return the login and the first calls of a transfer for a bank that runs already."""
-    first, second = chapter("Log in by curl")
-    begin = first.replace("make up ", ": ").replace(". .bp/env", f'. "{home}/env"')
-    login = re.sub(r"^CODE=….*$", lambda _: READ_THE_CODE, second, flags=re.MULTILINE)
-    assert READ_THE_CODE in login
-    return f"set -eu\n{begin}\n{login}\n{chapter('A transfer by curl')[0]}"
+    """Return a login, the first calls of a transfer, and a logout, for a bank that runs already."""
+    begin, login = chapter("Log in by curl")
+    transfer = chapter("A transfer by curl")[0]
+    refresh, step_up = chapter("Stay logged in and log out by curl")
+    begin = begin.replace("make up ", ": ").replace(". .bp/env", f'. "{home}/env"')
+    calls = "\n".join(["set -eu", begin, login, transfer, refresh, step_up, TRY_THE_TOKEN])
+    typed_codes = re.findall(r"^CODE=….*$", calls, flags=re.MULTILINE)
+    assert len(typed_codes) == 2
+    return re.sub(r"^CODE=….*$", lambda _: READ_THE_CODE, calls, flags=re.MULTILINE)
 
 
 def typed(home: str) -> subprocess.CompletedProcess[str]:
@@ -50,8 +58,8 @@ def typed(home: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_newcomer_logs_in_and_pays_by_the_readme(bank: Bank) -> None:
-    """The commands run unchanged, but the code is read by a loop and not by a person."""
+async def test_a_newcomer_logs_in_pays_and_logs_out_by_the_readme(bank: Bank) -> None:
+    """The commands run unchanged, but a loop and not a person reads the codes."""
     done = await asyncio.to_thread(typed, str(bank.stack.home.root))
     assert done.returncode == 0, done.stderr
     assert '"state":"SUBMITTED"' in done.stdout.replace(" ", "")

@@ -19,6 +19,7 @@ from services.auth.handlers.codes import (
     Entered,
     after_code,
     is_repeated,
+    method_of,
     otp_digest,
     require_code,
     require_step,
@@ -74,7 +75,7 @@ async def verify_otp(
         return await _wanted_again(deps, login_session_id, session, device)
     require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
     chosen = _biometric_method(device, biometric)
-    entered = Entered(method or session.methods[0], code)
+    entered = Entered(method or method_of(session, code), code)
     factor = await require_code(deps, login_session_id, session, entered)
     if factor is None:
         accepted = await deps.sessions.read(login_session_id)

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -55,8 +56,9 @@ async def send(
 ) -> tuple[LoginSession, str]:
     """Send a new code to the customer's telephone; return the session and the telephone's hint.
 
-    A code that was sent earlier is no longer valid. The session is saved before the message is
-    sent, so a crash in between sends too few messages and never too many.
+    A code that was sent earlier is no longer valid, unless the gateway refuses the new message. The
+    session is saved before the message is sent, so a crash in between sends too few messages and
+    never too many.
 
     Raises OtpSendsExhausted, LoginSessionInvalid and DependencyUnavailable.
     """
@@ -67,10 +69,14 @@ async def send(
     # Of parallel calls, one sends a code; the others use up none of the day's codes.
     async with undone_on_failure(lambda: deps.sends.give_back(to)):
         await deps.sessions.advance(login_session_id, session, sent)
-        await deps.codes.put(login_session_id, session.purpose, code)
+        replaced = await deps.codes.put(login_session_id, session.purpose, code)
     try:
         await _send_code(deps, session, user, phone, code)
+    except MethodUnavailable:
+        await deps.codes.put_back(login_session_id, replaced)
+        raise
     except (NotAccepted, OtpSendsExhausted) as refusal:
+        await deps.codes.put_back(login_session_id, replaced)
         # A code that was not sent causes no wait and is not one of the day's codes.
         await deps.sends.give_back(to)
         await deps.sessions.advance(login_session_id, sent, session)
@@ -110,31 +116,50 @@ async def _send_code(
 async def put_reset_code(deps: Dependencies, login_session_id: str, session: LoginSession) -> None:
     """Store a new code of a reset; send it after the answer, if the address has an account.
 
-    Without an account, or if the code cannot be sent, the stored code is one that no caller knows.
-    So the answers to later tries are the same. Raises LoginSessionInvalid.
+    Without an account, or if the first code cannot be sent, the stored code is one that no caller
+    knows. So the answers to later tries are the same. If a further code cannot be sent, the earlier
+    one is valid again, with as many tries as an unknown address has. Raises LoginSessionInvalid.
     """
     code = new_code()
-    await deps.codes.put(login_session_id, Purpose.RESET, code)
-    deps.background.start("reset code", _send_reset_code(deps, session, code))
+    replaced = await deps.codes.put(login_session_id, Purpose.RESET, code)
+    # Without its tries, because a code that is sent has none either.
+    earlier = replace(replaced, tries=0)
+
+    async def back() -> None:
+        await deps.codes.put_back(login_session_id, earlier)
+
+    deps.background.start("reset code", _send_reset_code(deps, session, code, back))
 
 
-async def _send_reset_code(deps: Dependencies, session: LoginSession, code: str) -> None:
-    """Send the code of a reset; raise OtpSendsExhausted and DependencyUnavailable for the log."""
+async def _send_reset_code(
+    deps: Dependencies, session: LoginSession, code: str, back: Callable[[], Awaitable[None]]
+) -> None:
+    """Send the code of a reset, and call `back` if it was not sent.
+
+    Raises OtpSendsExhausted, MethodUnavailable and DependencyUnavailable for the log.
+    """
     user = await deps.store.user_by_email(session.account)
     if user is None:
         return
-    phone = await phone_of(deps, user)
-    to = _recipient(deps, session, user, phone)
-    await deps.sends.admit(to)
+    async with undone_on_failure(back):
+        phone = await phone_of(deps, user)
+        to = _recipient(deps, session, user, phone)
+        await deps.sends.admit(to)
     try:
         await _send_code(deps, session, user, phone, code)
+    except (OtpSendsExhausted, MethodUnavailable):
+        await back()
+        raise
     except NotAccepted as refusal:
+        await back()
         await deps.sends.give_back(to)
         raise DependencyUnavailable from refusal
 
 
 async def resend(deps: Dependencies, login_session_id: str) -> tuple[LoginSession, str]:
     """Send another code for a login session; each further one waits twice as long.
+
+    Then a code by text message is the session's default method, because the app asked for it.
 
     The answer for a reset is the same whether or not the address has an account: it has no hint,
     and it comes before the message is sent.
@@ -158,11 +183,23 @@ async def resend(deps: Dependencies, login_session_id: str) -> tuple[LoginSessio
     return await send(deps, login_session_id, session, user)
 
 
+def method_of(session: LoginSession, code: str) -> OtpMethod:
+    """Return the method of a code whose app named none."""
+    has_recovery_codes = OtpMethod.RECOVERY_CODE in session.methods
+    if has_recovery_codes and totp.is_recovery_code(code):
+        return OtpMethod.RECOVERY_CODE
+    return session.methods[0]
+
+
 def _after_send(deps: Dependencies, session: LoginSession) -> LoginSession:
     """Return the session after one more code was sent now."""
     sends = session.sends + 1
-    wait_s = resend_wait_s(deps.settings.otp_resend_first_s, sends)
-    return replace(session, sends=sends, next_send_time=utc_now() + timedelta(seconds=wait_s))
+    next_time = utc_now() + timedelta(
+        seconds=resend_wait_s(deps.settings.otp_resend_first_s, sends)
+    )
+    others = [method for method in session.methods if method is not OtpMethod.SMS]
+    methods = (OtpMethod.SMS, *others)
+    return replace(session, methods=methods, sends=sends, next_send_time=next_time)
 
 
 def _wait_s(session: LoginSession, now: datetime) -> int:

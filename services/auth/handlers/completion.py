@@ -15,6 +15,7 @@ from services.auth.handlers.undoing import undone_on_failure
 from services.auth.partners.oauth import Subject
 from services.auth.results import LoggedIn
 from services.auth.state import (
+    DEFAULT_DEVICE_NAME,
     Device,
     Factor,
     KeyUse,
@@ -36,7 +37,6 @@ METHODS = {
 }
 """Factor -> authentication method reference of RFC 8176."""
 DEVICE_TOKEN_BYTES = 32
-DEFAULT_NAME = "Device"
 
 
 async def complete(
@@ -117,12 +117,15 @@ async def _device(
 ) -> tuple[Device, str]:
     """Return the known device and "", or a new one with its secret."""
     if session.device_id is not None:
-        return await _known(deps, user, session.device_id), ""
+        known = await _known(deps, user, session.device_id)
+        # As the store notes it, when the login is written.
+        last = max(known.last_login_time, now)
+        return replace(known, last_login_time=last), ""
     secret = secrets.token_urlsafe(DEVICE_TOKEN_BYTES)
     device = Device(
         device_id=new_id(shard_of(user.customer_id)),
         customer_id=user.customer_id,
-        device_name=name or DEFAULT_NAME,
+        device_name=name or DEFAULT_DEVICE_NAME,
         token_hash=digest_of(secret),
         credential_id=b"",
         public_key=b"",

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.auth import device_keys, events_out
 from services.auth.device_keys import Registration, RegistrationOptions
-from services.auth.errors import AssertionInvalid, DeviceNotFound
+from services.auth.errors import AssertionInvalid, DeviceNotFound, RegistrationInvalid
 from services.auth.handlers import tokens
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
@@ -67,12 +67,22 @@ async def create_device_key_challenge(deps: Dependencies, me: Caller) -> Registr
 async def register_device_key(deps: Dependencies, me: Caller, registration: Registration) -> Device:
     """Store the key of the caller's device; it replaces an earlier one.
 
-    Raises AssertionInvalid and DeviceNotFound.
+    Raises RegistrationInvalid and DeviceNotFound.
     """
     device = await _own_device(deps, me)
     challenge = await deps.challenges.take(me.session_id)
     if not challenge:
-        raise AssertionInvalid
+        raise RegistrationInvalid
+    try:
+        return await _registered(deps, device, registration, challenge)
+    except AssertionInvalid:
+        raise RegistrationInvalid from None
+
+
+async def _registered(
+    deps: Dependencies, device: Device, registration: Registration, challenge: bytes
+) -> Device:
+    """Check and store a key; raise AssertionInvalid, also for the key of another device."""
     key = device_keys.verify_registration(registration, challenge, deps.settings)
     with_key = replace(
         device,
@@ -80,7 +90,7 @@ async def register_device_key(deps: Dependencies, me: Caller, registration: Regi
         public_key=key.public_key,
         sign_count=key.sign_count,
     )
-    added = events_out.factor_added(origin(), me.customer_id, Factor.DEVICE_KEYS)
+    added = events_out.factor_added(origin(), device.customer_id, Factor.DEVICE_KEYS)
     await deps.store.set_key(with_key, [added])
     return with_key
 

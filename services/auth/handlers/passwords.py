@@ -5,7 +5,15 @@ from datetime import timedelta
 
 from services.auth import events_out
 from services.auth.codes import Verdict
-from services.auth.errors import OtpInvalid, PasswordBreached, PasswordUnsuitable
+from services.auth.errors import (
+    CredentialsInvalid,
+    CurrentPasswordInvalid,
+    LoginSessionInvalid,
+    OtpInvalid,
+    PasswordBreached,
+    PasswordUnsuitable,
+    SessionNotFound,
+)
 from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.contacts import Contacts, contacts_of
@@ -39,24 +47,36 @@ KNOWN = "must not be in the list of passwords that became public"
 async def change_password(deps: Dependencies, me: Caller, current: str, new: str) -> None:
     """Replace the caller's password, and end the caller's other sessions.
 
-    Raises CredentialsInvalid, TriesExhausted, PasswordUnsuitable and PasswordBreached.
+    The change loses against a reset, against another change and against an end of the caller's
+    session that happens while it runs: a thief's change must not replace the owner's new password.
+
+    Raises CurrentPasswordInvalid, TriesExhausted, PasswordUnsuitable, PasswordBreached, and
+    Unauthenticated when the session has ended.
     """
     user = await deps.store.user(me.customer_id)
     if user is None:
         raise Unauthenticated
     factor = Factor.PASSWORD
     attempt = attempt_of(user.email_index, user, me.device_id, factor, session_id=me.session_id)
-    await require_password(deps, attempt, current)
-    _require_suitable(deps, new, await contacts_of(deps, user))
-    await withdraw(deps, await _replace(deps, user, new, me))
+    try:
+        await require_password(deps, attempt, current)
+        _require_suitable(deps, new, await contacts_of(deps, user))
+        ended = await _replace(deps, user, new, me, user.login_epoch)
+    except SessionNotFound:
+        raise Unauthenticated from None
+    except (CredentialsInvalid, LoginSessionInvalid):
+        # In a later epoch, the current password is another one.
+        raise CurrentPasswordInvalid from None
+    await withdraw(deps, ended)
 
 
 async def _replace(
-    deps: Dependencies, user: User, new: str, me: Caller | None, epoch: int | None = None
+    deps: Dependencies, user: User, new: str, me: Caller | None, epoch: int
 ) -> list[uuid.UUID]:
     """Store a new password and end all sessions except the caller's own; return those that ended.
 
-    Raises LoginSessionInvalid if the customer's epoch is no longer `epoch`.
+    Raises LoginSessionInvalid if the customer's epoch is no longer `epoch`, and SessionNotFound if
+    the caller's own session has ended.
     """
     hashed = await deps.passwords.hash(prehash(deps.keys.password_key, new))
     now = origin()

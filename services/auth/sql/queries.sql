@@ -67,10 +67,10 @@ GROUP BY 1
 
 -- name: set_password
 -- Replaces a password, forgets the wrong tries and begins a new epoch, unless another epoch than $4
--- is current (NULL: any).
+-- is current.
 UPDATE auth.users SET password_hash = $2, password_change_time = $3, failed_attempts = 0,
     login_epoch = login_epoch + 1
-WHERE customer_id = $1 AND ($4::bigint IS NULL OR login_epoch = $4)
+WHERE customer_id = $1 AND login_epoch = $4
 RETURNING customer_id
 
 -- name: begin_epoch

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from tests.contract.partners.texts import BODY, ended, gateway, sent
 from tests.rigs.bpctl import bpctl
 
 NUMBER = "+15550100031"
+NONE = "No messages.\n"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  ")
 
 
 @pytest.fixture
@@ -32,13 +35,13 @@ def home() -> Iterator[Path]:
         yield Path(folder)
 
 
-async def outbox(home: Path, partner: PartnerProcess, *arguments: str) -> str:
-    """Run the command while the partner runs; return what it prints."""
+async def outbox(home: Path, partner: PartnerProcess, *arguments: str, said: str = "") -> str:
+    """Run the command while the partner runs; return what it prints. `said` is its stderr."""
     variable = f"BP_PARTNER_{partner.name.upper()}_CONTROL_SOCKET"
     where = {"BP_RUN": str(home), variable: partner.config["control_socket"]}
     (home / ENDPOINTS).write_text(json.dumps(where))
     done = await asyncio.to_thread(bpctl, home, "sandbox", "outbox", *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, said)
     return done.stdout
 
 
@@ -46,7 +49,9 @@ async def test_an_outbox_shows_the_delivered_sms_of_a_number_newest_last(
     certs: Path, tmp_path: Path, home: Path
 ) -> None:
     async with gateway(tmp_path, certs) as sms:
-        assert await outbox(home, sms, "sms", "--to", NUMBER) == ""
+        assert await outbox(home, sms, "sms", "--to", NUMBER, said=NONE) == ""
+        none = await outbox(home, sms, "sms", "--to", NUMBER, "--json")
+        assert json.loads(none) == {"messages": []}
         ids = [await sent(sms, to=NUMBER, body=body) for body in ("first \u202e", BODY)]
         await sent(sms, to="+15550100032")
         await sent(sms, to="+15550100404")
@@ -54,13 +59,14 @@ async def test_an_outbox_shows_the_delivered_sms_of_a_number_newest_last(
             await ended(sms, message_id)
         text = await outbox(home, sms, "sms", "--to", NUMBER)
         first, _, second = text.partition("\n")
+        assert TIME.match(first)
         assert first.endswith("  BPBank: first \ufffd")
         assert second.endswith(f"  BPBank: {BODY}\n")
         shown = json.loads(await outbox(home, sms, "sms", "--to", NUMBER, "--json"))["messages"]
         assert [one["messageId"] for one in shown] == ids
         one = json.loads(await outbox(home, sms, "sms", "--to", NUMBER, "--limit", "1", "--json"))
         assert [message["body"] for message in one["messages"]] == [BODY]
-        assert await outbox(home, sms, "sms", "--to", "+15550100404") == ""
+        assert await outbox(home, sms, "sms", "--to", "+15550100404", said=NONE) == ""
 
 
 async def test_an_outbox_shows_the_push_messages_of_a_device_without_the_replaced_ones(

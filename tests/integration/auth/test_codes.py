@@ -54,6 +54,34 @@ async def test_a_right_code_is_right_once(logins: Logins, session_id: str) -> No
     assert await check(session_id, Purpose.LOGIN, RIGHT_CODE) is Verdict.SPENT
 
 
+async def test_a_code_that_is_put_back_keeps_the_tries_of_both_codes(
+    logins: Logins, session_id: str
+) -> None:
+    check = logins.codes.check
+    assert await check(session_id, Purpose.LOGIN, WRONG_CODE) is Verdict.WRONG
+    replaced = await logins.codes.put(session_id, Purpose.LOGIN, "111111")
+    assert await check(session_id, Purpose.LOGIN, RIGHT_CODE) is Verdict.WRONG
+    await logins.codes.put_back(session_id, replaced)
+    for _ in range(TRIES - 3):
+        assert await check(session_id, Purpose.LOGIN, "111111") is Verdict.WRONG
+    assert await check(session_id, Purpose.LOGIN, RIGHT_CODE) is Verdict.RIGHT
+
+
+async def test_a_code_is_not_put_back_over_a_later_one(logins: Logins, session_id: str) -> None:
+    replaced = await logins.codes.put(session_id, Purpose.LOGIN, "111111")
+    await logins.codes.put(session_id, Purpose.LOGIN, "222222")
+    await logins.codes.put_back(session_id, replaced)
+    assert await logins.codes.check(session_id, Purpose.LOGIN, RIGHT_CODE) is Verdict.WRONG
+    assert await logins.codes.check(session_id, Purpose.LOGIN, "222222") is Verdict.RIGHT
+
+
+async def test_a_code_that_was_used_is_not_put_back(logins: Logins, session_id: str) -> None:
+    replaced = await logins.codes.put(session_id, Purpose.LOGIN, "111111")
+    assert await logins.codes.check(session_id, Purpose.LOGIN, "111111") is Verdict.RIGHT
+    await logins.codes.put_back(session_id, replaced)
+    assert await logins.codes.check(session_id, Purpose.LOGIN, RIGHT_CODE) is Verdict.SPENT
+
+
 async def test_the_last_try_may_be_right(logins: Logins, session_id: str) -> None:
     """Four wrong tries, then the right code."""
     check = logins.codes.check

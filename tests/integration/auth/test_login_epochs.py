@@ -25,7 +25,9 @@ Ends = Callable[[Store, uuid.UUID], Awaitable[object]]
 
 async def _change(store: Store, customer_id: uuid.UUID) -> None:
     ending = Ending(customer_id, EndCause.PASSWORD_CHANGED, origin())
-    await store.change_password(NEW_HASH, ending)
+    found = await store.user(customer_id)
+    assert found is not None
+    await store.change_password(NEW_HASH, ending, found.login_epoch)
 
 
 async def _end_by_operator(store: Store, customer_id: uuid.UUID) -> None:

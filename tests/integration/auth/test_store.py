@@ -179,7 +179,7 @@ async def test_a_new_password_ends_all_sessions_but_one(
         keep=kept,
         events=[events_out.password_changed(origin(), user.customer_id, reset=False)],
     )
-    ended = await store.change_password(NEW_HASH, ending)
+    ended = await store.change_password(NEW_HASH, ending, 0)
     assert {s.session_id for s in ended} == others
     assert sorted(await _events(pool, user.customer_id)) == [
         "password_changed",

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from bp.auth.v1.auth_service_pb2 import BiometricData, VerifyBiometricRequest
+from bp.auth.v1.auth_service_pb2 import BiometricData, LoginRequest, VerifyBiometricRequest
 from bp.payments.v1.payments_service_pb2 import (
     CreateInterbankTransferRequest,
     ListInterbankTransfersRequest,
@@ -81,6 +81,8 @@ CASES: list[tuple[Message, str, str]] = [
         "type",
         "must be one of ",
     ),
+    # An absent text; protovalidate would count its characters.
+    (LoginRequest(email="ana@customers.example"), "password", "is required"),
     # A oneof is in no caller's JSON, and its name has no number.
     (
         VerifyBiometricRequest(session_id="s", biometric_data=BiometricData()),

@@ -13,6 +13,7 @@ from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.auth.state import DEFAULT_DEVICE_NAME
 from services.chassis.kafka import BadMessage, Record
 from services.kernel.ids import new_id
 from services.kernel.money import Money
@@ -125,6 +126,7 @@ def test_a_request_without_the_amount_that_its_text_names_is_refused() -> None:
 LOGIN_BODIES = [
     ("NEW_DEVICE", "es", "", "Ana's iPhone", "con el dispositivo «Ana's iPhone»."),
     ("NEW_DEVICE", "en", "", "", "logged in with a device for the first time"),
+    ("NEW_DEVICE", "es", "", DEFAULT_DEVICE_NAME, "con un dispositivo"),
     ("LOGIN_LOCKED", "es", "STRANGERS", "", "desde dispositivos desconocidos,"),
     ("LOGIN_LOCKED", "en", "DEVICE", "", "from one of your devices failed"),
     ("LOGIN_LOCKED", "en", "SESSION", "", "from one of your open sessions failed"),

@@ -28,7 +28,11 @@ def test_a_customer_has_what_the_login_asks_for() -> None:
     assert shown["password"] == "ana-Passw0rd-2026"
     assert shown["phone"].startswith("+1555")
     assert shown["locale"] == "es"
-    assert f"phone     {shown['phone']}" in run("customer ana").stdout
+    assert shown["pushToken"] == "device-ana"
+    text = run("customer ana").stdout
+    assert f"phone          {shown['phone']}\n" in text
+    assert "first password ana-Passw0rd-2026\n" in text
+    assert "push token     device-ana\n" in text
 
 
 def test_a_face_is_a_jpeg_of_that_person() -> None:
