@@ -21,7 +21,7 @@ _WRITE = (
     "resetchannels -@all +@read +@write +@scripting +@transaction +@connection +time"
     " -@dangerous -@admin -script|flush -script|kill -function -client|list -client|info"
 )
-_KEYS = ("session", "otp", "tries", "refresh", "family", "sends", "revoked")
+_KEYS = ("session", "otp", "tries", "resets", "refresh", "family", "sends", "faces", "revoked")
 _READ_REVOKED = "resetchannels -@all +get +zrangebyscore +ping %R~revoked*"
 
 RIGHTS = {

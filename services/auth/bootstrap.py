@@ -12,7 +12,7 @@ from services.auth.background import Background
 from services.auth.breached import BreachedPasswords
 from services.auth.challenges import Challenges
 from services.auth.codes import Codes
-from services.auth.counters import Sends, Tries
+from services.auth.counters import FaceChecks, Sends, Tries
 from services.auth.faces import FaceMatch
 from services.auth.families import Families
 from services.auth.grants import EndedGrants, GrantCipher
@@ -103,6 +103,7 @@ async def _dependencies(
         breached=BreachedPasswords.open(settings.breached_passwords_file),
         tries=Tries(valkey, keys.code_key),
         sends=Sends(valkey, settings),
+        face_checks=FaceChecks(valkey),
         sessions=LoginSessions(valkey, settings),
         answers=Answers(valkey),
         codes=Codes(valkey, keys.code_key, settings),

@@ -1,38 +1,50 @@
-"""The counters of tries and of text messages in Valkey; each step is one atomic script.
+"""The counters of tries, text messages and face checks in Valkey; each step is one atomic script.
 
 The rules and keys are in throttle.py. Time is Valkey's own, so two processes whose clocks differ
 agree about a lock. Errors of Valkey propagate: without counters, auth checks no factor.
 """
 
+import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
 
 from services.auth.errors import OtpSendsExhausted, TriesExhausted
+from services.auth.faces import OF_DAY_MAX
 from services.auth.scripts import load_script
 from services.auth.settings import AuthSettings
 from services.auth.state import Factor
 from services.auth.throttle import (
     FORGET_S,
+    RESETS_KEY,
     RULES,
-    SENDS_WINDOW_S,
+    WINDOW_S,
+    Counter,
+    FaceCheck,
     Lock,
     Recipient,
     Rule,
     Scope,
+    SendLimits,
     Subject,
     WrongTry,
     counters_of,
     counters_of_account,
-    number_key,
-    prefix_key,
+    counters_of_reset,
+    face_key,
+    send_limits_of,
 )
 
 LUA = Path(__file__).with_name("lua")
+ALARM_SHARE = 0.7
+"""The part of the day's codes for resets at which auth logs an error."""
+
+log = structlog.get_logger()
 
 
 class Tries:
@@ -65,7 +77,8 @@ class Tries:
         if number == 0:
             return WrongTry(None, refused)
         scope = counters_of(self._digest_key, subject, factor)[number - 1].scope
-        return WrongTry(Lock(scope, _seconds(lock_ms)), refused)
+        reported = Scope.ADDRESS if scope is Scope.SITE else scope
+        return WrongTry(Lock(reported, _seconds(lock_ms)), refused)
 
     async def right(self, subject: Subject, factor: Factor) -> None:
         """Report that the reserved try was right: forget the subject's wrong tries.
@@ -79,12 +92,23 @@ class Tries:
         await self._step("undo", subject, factor)
 
     async def hang_up(self, subject: Subject, factor: Factor) -> None:
-        """Remove the reserved try, because the caller left before the answer.
+        """Remove the reserved try of a stranger who left before the answer from the account.
 
-        The address keeps it: otherwise an address that hangs up would fill the queue of passwords
-        with no limit.
+        The address keeps it, and so do a known device and a session. Otherwise a caller that hangs
+        up would fill the queue of passwords with no limit.
         """
-        await self._step("hang_up", subject, factor)
+        if subject.device_id is None and subject.session_id is None:
+            await self._step("hang_up", subject, factor)
+
+    async def admit_reset(self, device_id: uuid.UUID | None, address: str) -> None:
+        """Count a reset that begins; raise TriesExhausted while a lock lasts.
+
+        A known device counts for itself, and other callers count for their address (`network_of`).
+        """
+        counters = counters_of_reset(self._digest_key, device_id, address)
+        wait_ms = await self._run("admit", counters) if counters else 0
+        if wait_ms > 0:
+            raise TriesExhausted(retry_after_s=_seconds(wait_ms))
 
     async def unlock(self, account: bytes, device_ids: Iterable[uuid.UUID]) -> int:
         """Forget the tries of all factors of an account, and return how many counters there were.
@@ -95,7 +119,9 @@ class Tries:
         return await self._valkey.delete(*(counter.key for counter in counters))
 
     async def _step(self, step: str, subject: Subject, factor: Factor) -> Any:
-        counters = counters_of(self._digest_key, subject, factor)
+        return await self._run(step, counters_of(self._digest_key, subject, factor))
+
+    async def _run(self, step: str, counters: Sequence[Counter]) -> Any:
         rules = [self._rules[counter.scope] for counter in counters]
         limits = [n for rule in rules for n in astuple(rule)]
         keys = [counter.key for counter in counters]
@@ -103,33 +129,69 @@ class Tries:
 
 
 class Sends:
-    """Limits the codes that are sent to one number, and to all numbers with one prefix."""
+    """Limits the codes that are sent to one number, to all numbers with one prefix, and for all
+    resets that strangers begin."""
 
     def __init__(self, valkey: Redis, settings: AuthSettings) -> None:
-        self._number_max = settings.otp_sends_per_number_max
-        self._prefix_max = settings.otp_sends_per_prefix_max
-        self._known_prefix_max = settings.otp_known_sends_per_prefix_max
-        self._script = valkey.register_script((LUA / "send.lua").read_text())
-        self._give_back = load_script(valkey, "give_back_send")
+        self._limits = SendLimits(
+            number=settings.otp_sends_per_number_max,
+            step_ups=settings.otp_step_ups_per_number_max,
+            prefix=settings.otp_sends_per_prefix_max,
+            known_prefix=settings.otp_known_sends_per_prefix_max,
+            resets=settings.otp_stranger_resets_max,
+        )
+        self._windows = _Windows(valkey)
 
     async def admit(self, to: Recipient) -> None:
         """Count a message before it is sent. Raise OtpSendsExhausted when a limit is reached."""
-        prefix_max = self._known_prefix_max if to.is_known_device else self._prefix_max
-        args = [SENDS_WINDOW_S * 1000, self._number_max, prefix_max]
-        wait_ms = await self._script(keys=_keys(to), args=args)
+        limits = send_limits_of(to, self._limits)
+        wait_ms, counts = await self._windows.admit(limits)
         if wait_ms > 0:
             raise OtpSendsExhausted(retry_after_s=_seconds(wait_ms))
+        if counts.get(RESETS_KEY) == math.ceil(ALARM_SHARE * self._limits.resets):
+            log.error("sends.many_resets", sent=counts[RESETS_KEY], sent_max=self._limits.resets)
 
     async def give_back(self, to: Recipient) -> None:
         """Take a message off the counters, because the gateway did not accept it.
 
         Otherwise an outage of the gateway would use up the codes of the day.
         """
-        await self._give_back(keys=_keys(to))
+        await self._windows.give_back(send_limits_of(to, self._limits))
 
 
-def _keys(to: Recipient) -> list[str]:
-    return [number_key(to), prefix_key(to)]
+class FaceChecks:
+    """Limits the pictures and liveness checks of one customer and day, because AWS charges."""
+
+    def __init__(self, valkey: Redis) -> None:
+        self._windows = _Windows(valkey)
+
+    async def admit(self, check: FaceCheck) -> None:
+        """Count a check before AWS gets it. Raise TriesExhausted when the limit is reached."""
+        wait_ms, _ = await self._windows.admit({face_key(check): OF_DAY_MAX[check.kind]})
+        if wait_ms > 0:
+            raise TriesExhausted(retry_after_s=_seconds(wait_ms))
+
+    async def give_back(self, check: FaceCheck) -> None:
+        """Take a check off its counter, because AWS did not make it."""
+        await self._windows.give_back([face_key(check)])
+
+
+class _Windows:
+    """Counters of fixed windows of a day."""
+
+    def __init__(self, valkey: Redis) -> None:
+        self._script = load_script(valkey, "send")
+        self._give_back = load_script(valkey, "give_back_send")
+
+    async def admit(self, limits: Mapping[str, int]) -> tuple[int, dict[str, int]]:
+        """Count at all keys; return 0 and the new counts, or the ms to wait and no counts."""
+        keys = [*limits]
+        wait_ms, *counts = await self._script(keys=keys, args=[WINDOW_S * 1000, *limits.values()])
+        return wait_ms, dict(zip(keys, counts, strict=False))
+
+    async def give_back(self, keys: Iterable[str]) -> None:
+        """Take one off each counter that exists."""
+        await self._give_back(keys=[*keys])
 
 
 def _seconds(ms: int) -> int:

@@ -49,7 +49,7 @@ class LoginSessionInvalid(AuthError):
 
 
 class TriesExhausted(AuthError):
-    """There were too many wrong tries. Wait for the given time, then retry."""
+    """There were too many tries. Wait for the given time, then retry."""
 
     reason = "TRIES_EXHAUSTED"
     code = Code.RESOURCE_EXHAUSTED

@@ -9,8 +9,10 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +26,10 @@ T = TypeVar("T")
 
 STRANGERS_SHARE = 0.75
 """The part of the queue that callers without a known device may fill."""
+ACCOUNT_CALLS_MAX = 2
+"""How many calls of one account's known devices and sessions may be in the pool at once, so that
+one customer cannot fill the queue, even with the right password. An app may send a call twice.
+Calls of strangers do not count here; their tries have a lower limit (throttle.RULES)."""
 _NEWEST_WEIGHT = 0.2
 """The weight of the newest hash in the average duration."""
 _COST = re.compile(rb"\$2b\$(\d\d)\$")
@@ -59,6 +65,7 @@ class PasswordPool:
         self._cost = cost
         self._threads_max, self._limits = threads_max, limits
         self._calls = 0
+        self._calls_of: Counter[bytes] = Counter()
         self._threads = asyncio.Semaphore(threads_max)
         self._executor = ThreadPoolExecutor(threads_max, "bcrypt")
         self._hashers = [Hasher() for _ in range(threads_max)]
@@ -78,16 +85,21 @@ class PasswordPool:
         if not self._limits.allow(ahead, wait_s, is_known=is_known):
             raise RateLimited
 
-    async def verify(self, prehashed: bytes, stored: bytes, *, is_known: bool) -> bool:
+    async def verify(self, prehashed: bytes, stored: bytes, *, known_account: bytes) -> bool:
         """Return True when `stored` is the hash of `prehashed` (passwords.prehash).
 
-        Raise RateLimited when too many calls wait; see `require_place`.
+        `known_account` is the account (throttle.Subject) of a caller that proved a device or a
+        session, b"" for others. Raise RateLimited when too many calls wait; see `require_place`
+        and ACCOUNT_CALLS_MAX.
         """
-        return await self._run(lambda hasher: hasher.verify(prehashed, stored), is_known=is_known)
+        return await self._run(lambda hasher: hasher.verify(prehashed, stored), known_account)
 
-    async def hash(self, prehashed: bytes) -> bytes:
-        """Return a new hash of the current cost. Raise RateLimited when too many calls wait."""
-        return await self._run(lambda hasher: hasher.hash(prehashed, self._cost), is_known=True)
+    async def hash(self, prehashed: bytes, account: bytes) -> bytes:
+        """Return a new hash of the current cost, for an account whose caller is proven.
+
+        Raise RateLimited like `verify`.
+        """
+        return await self._run(lambda hasher: hasher.hash(prehashed, self._cost), account)
 
     def needs_rehash(self, stored: bytes) -> bool:
         """Return True for a hash of another cost or form, to be replaced at a right login."""
@@ -101,16 +113,28 @@ class PasswordPool:
             hasher.close()
         self._hashers.clear()
 
-    async def _run(self, work: Callable[[Hasher], T], *, is_known: bool) -> T:
+    async def _run(self, work: Callable[[Hasher], T], known_account: bytes) -> T:
         """Run the work when a process is free. A caller that leaves before also leaves the
         queue."""
-        self.require_place(is_known=is_known)
-        self._calls += 1
-        try:
+        self.require_place(is_known=bool(known_account))
+        with self._counted(known_account):
             await self._threads.acquire()
             return await asyncio.wrap_future(self._started(work))
+
+    @contextmanager
+    def _counted(self, known_account: bytes) -> Generator[None]:
+        """Count a call; raise RateLimited for an account that has too many."""
+        if known_account and self._calls_of[known_account] >= ACCOUNT_CALLS_MAX:
+            raise RateLimited
+        self._calls += 1
+        self._calls_of[known_account] += 1
+        try:
+            yield
         finally:
             self._calls -= 1
+            self._calls_of[known_account] -= 1
+            if not self._calls_of[known_account]:
+                del self._calls_of[known_account]
 
     def _started(self, work: Callable[[Hasher], T]) -> Future[T]:
         """Start the work; its process is free when the work ends, not when its caller leaves."""

@@ -32,13 +32,20 @@ class AuthSettings(ServiceSettings):
     otp_resend_first_s: int = 30
     """Wait before a second code can be sent; it doubles with each further one."""
     otp_sends_per_number_max: int = 10
-    """The largest number of codes that are sent to one telephone number a day."""
+    """The largest number of codes that are sent to one telephone number a day, for each purpose;
+    for step-ups, the largest number of one session."""
+    otp_step_ups_per_number_max: int = 30
+    """The largest number of codes for step-ups that are sent to one telephone number a day, for
+    all sessions together."""
     otp_sends_per_prefix_max: int = 2_000
     """The largest number of codes a day to all numbers with the same first seven digits, for each
     purpose, without known devices. It stops an attacker who earns money with text messages to a
     range of numbers."""
     otp_known_sends_per_prefix_max: int = 20_000
     """The same for known devices, which strangers' codes do not delay."""
+    otp_stranger_resets_max: int = 20_000
+    """The largest number of codes a day for all resets that unknown devices begin; the bank pays
+    for each. At 70 % of it, auth logs the error `sends.many_resets`."""
     session_days: int = 30
     """How long a session lasts at most (the design document's 30 days)."""
     refresh_grace_s: int = 30

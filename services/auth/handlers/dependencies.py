@@ -7,7 +7,7 @@ from services.auth.background import Background
 from services.auth.breached import BreachedPasswords
 from services.auth.challenges import Challenges
 from services.auth.codes import Codes
-from services.auth.counters import Sends, Tries
+from services.auth.counters import FaceChecks, Sends, Tries
 from services.auth.faces import FaceMatch
 from services.auth.families import Families
 from services.auth.grants import EndedGrants
@@ -47,6 +47,7 @@ class Dependencies:
     breached: BreachedPasswords
     tries: Tries
     sends: Sends
+    face_checks: FaceChecks
     sessions: LoginSessions
     answers: Answers
     codes: Codes

@@ -1,4 +1,5 @@
-"""The third factor by a picture of the face. AWS charges for it, so a login session has limits.
+"""The third factor by a picture of the face. AWS charges for it, so a login session has limits,
+and so has a customer's day.
 
 A check is counted before the face service is called, and a caller that hangs up has used it.
 """
@@ -20,14 +21,16 @@ from services.auth.errors import (
     LoginSessionInvalid,
     MethodUnavailable,
     PictureInvalid,
+    TriesExhausted,
 )
-from services.auth.faces import FacesUnavailable, Outcome
+from services.auth.faces import FaceCheckKind, FacesUnavailable, Outcome
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.undoing import undone_on_failure
 from services.auth.login_sessions import advanced
 from services.auth.pictures import Picture, PictureRefused
 from services.auth.sealing import Field
 from services.auth.state import LoginSession, Progress, User
+from services.auth.throttle import FaceCheck
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
 
@@ -76,18 +79,25 @@ async def begin_liveness(
 ) -> LoginSession:
     """Begin the liveness check that `beginning` counts; return the session with its id.
 
-    Raises DependencyUnavailable without an answer.
+    Raises DependencyUnavailable without an answer, and TriesExhausted for too many of a day. Then
+    the check does not count.
     """
     counted = replace(beginning, liveness_begin_time=None)
+    check = _check(FaceCheckKind.LIVENESS, beginning)
     # After a call that hangs up the check stays counted, because AWS may have begun it.
     after_failure = counted
     async with undone_on_failure(
         lambda: deps.sessions.advance(login_session_id, beginning, after_failure)
     ):
         try:
+            await deps.face_checks.admit(check)
             liveness_session_id = await deps.faces.begin()
+        except TriesExhausted:
+            after_failure = replace(counted, liveness_checks=counted.liveness_checks - 1)
+            raise
         except FacesUnavailable:
             after_failure = replace(counted, liveness_checks=counted.liveness_checks - 1)
+            await deps.face_checks.give_back(check)
             raise DependencyUnavailable from None
     begun = replace(counted, liveness_session_id=liveness_session_id)
     await deps.sessions.advance(login_session_id, beginning, begun)
@@ -113,7 +123,8 @@ async def require_face(
     """Compare a picture with the customer's face; return the session with the check counted.
 
     Raises PictureInvalid before any call, the error of the outcome, MethodUnavailable,
-    DependencyUnavailable, and LoginSessionInvalid, also for a check beyond the limit.
+    DependencyUnavailable, TriesExhausted for too many pictures of a day, and LoginSessionInvalid,
+    also for a check beyond the session's limit.
     """
     try:
         picture = Picture(data)
@@ -123,6 +134,7 @@ async def require_face(
     except PictureRefused:
         raise PictureInvalid from None
     if outcome is Outcome.UNAVAILABLE:
+        await deps.face_checks.give_back(_check(FaceCheckKind.PICTURE, session))
         await deps.sessions.advance(login_session_id, counted, session)
         raise DependencyUnavailable
     if outcome is Outcome.LIVENESS_PENDING:
@@ -143,14 +155,27 @@ async def _reference(deps: Dependencies, user: User) -> bytes:
 async def _counted(
     deps: Dependencies, login_session_id: str, session: LoginSession
 ) -> LoginSession:
-    """Count a check; of parallel calls that read the same session, one gets it."""
+    """Count a check; of parallel calls that read the same session, one gets it.
+
+    Raises TriesExhausted for too many pictures of a day; then the session does not count it.
+    """
     if not session.liveness_session_id:
         raise LoginSessionInvalid
     if session.face_checks >= faces.FACE_CHECKS_MAX:
         await _end(deps, login_session_id, session)
+    check = _check(FaceCheckKind.PICTURE, session)
     counted = replace(session, face_checks=session.face_checks + 1)
-    await deps.sessions.advance(login_session_id, session, counted)
+    await deps.face_checks.admit(check)
+    async with undone_on_failure(lambda: deps.face_checks.give_back(check)):
+        await deps.sessions.advance(login_session_id, session, counted)
     return counted
+
+
+def _check(kind: FaceCheckKind, session: LoginSession) -> FaceCheck:
+    """Return how a check counts for the day of the session's customer."""
+    if session.customer_id is None:
+        raise LoginSessionInvalid
+    return FaceCheck(kind, session.customer_id, session.device_id is not None)
 
 
 async def _end(deps: Dependencies, login_session_id: str, session: LoginSession) -> NoReturn:

@@ -1,6 +1,7 @@
 """What every factor has in common: tries are reserved, wrong ones are counted and recorded."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,6 +15,9 @@ from services.auth.handlers.undoing import undone_on_failure
 from services.auth.state import Factor, Purpose, User
 from services.auth.throttle import Subject, network_of
 from services.chassis.call_context import current_call
+
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+"""32 bytes as base64url without padding, as secrets.token_urlsafe writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def attempt_of(
 async def undecided(deps: Dependencies, attempt: Attempt) -> AsyncGenerator[None]:
     """Remove an admitted try if the block raises, because the factor was not checked.
 
-    A caller that hangs up gets its own try back, but its address does not: see Tries.hang_up.
+    A caller that hangs up has used its try; see Tries.hang_up for the account of a stranger.
     """
     tried = attempt.subject, attempt.factor
     async with undone_on_failure(
@@ -61,6 +65,11 @@ async def undecided(deps: Dependencies, attempt: Attempt) -> AsyncGenerator[None
 def digest_of(secret: str) -> bytes:
     """Return the SHA-256 of a random secret, the only form in which the bank stores it."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def may_be_secret(text: str) -> bool:
+    """Return whether a text has the form of a random secret of 32 bytes, such as a device token."""
+    return _SECRET.fullmatch(text) is not None
 
 
 async def wrong(deps: Dependencies, attempt: Attempt, error: AuthError) -> None:

@@ -8,7 +8,14 @@ from services.auth.errors import CredentialsInvalid, DeviceNotFound
 from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import Attempt, attempt_of, digest_of, undecided, wrong
+from services.auth.handlers.factors import (
+    Attempt,
+    attempt_of,
+    digest_of,
+    may_be_secret,
+    undecided,
+    wrong,
+)
 from services.auth.passwords import prehash
 from services.auth.results import Started
 from services.auth.state import (
@@ -31,8 +38,9 @@ async def login(deps: Dependencies, email: str, password: str, device_token: str
     Raises CredentialsInvalid, TriesExhausted, OtpSendsExhausted, RateLimited and
     DependencyUnavailable.
     """
-    # A presented device token may be one of a known device, which has places of its own.
-    deps.passwords.require_place(is_known=bool(device_token))
+    # A presented device token may be one of a known device, which has places of its own. Other
+    # texts must not cost statements while the queue is full.
+    deps.passwords.require_place(is_known=may_be_secret(device_token))
     index = email_index(deps, email)
     user = await deps.store.user_by_email(index)
     device = await known_device(deps, user, device_token)
@@ -70,7 +78,8 @@ async def require_password(deps: Dependencies, attempt: Attempt, password: str) 
     account = attempt.subject.account
     stored = user.password_hash if user else deps.passwords.dummies.hash_for(account)
     async with undecided(deps, attempt):
-        right = await deps.passwords.verify(prehashed, stored, is_known=_is_known(attempt.subject))
+        known_account = account if _is_known(attempt.subject) else b""
+        right = await deps.passwords.verify(prehashed, stored, known_account=known_account)
     if not right or user is None:
         error = CredentialsInvalid()
         await wrong(deps, attempt, error)
@@ -87,7 +96,7 @@ def _is_known(subject: Subject) -> bool:
 
 async def _rehash(deps: Dependencies, user: User, prehashed: bytes) -> None:
     """Replace the hash, unless the password was changed since. The login does not wait for it."""
-    fresh = await deps.passwords.hash(prehashed)
+    fresh = await deps.passwords.hash(prehashed, user.email_index)
     await deps.store.rehash(user.customer_id, user.password_hash, fresh)
 
 

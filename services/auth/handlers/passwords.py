@@ -37,6 +37,8 @@ from services.auth.state import (
     User,
 )
 from services.auth.store import Ending
+from services.auth.throttle import network_of
+from services.chassis.call_context import current_call
 from services.kernel.clock import utc_now
 from services.kernel.errors import FieldViolation, Unauthenticated
 
@@ -78,7 +80,8 @@ async def _replace(
     Raises LoginSessionInvalid if the customer's epoch is no longer `epoch`, and SessionNotFound if
     the caller's own session has ended.
     """
-    hashed = await deps.passwords.hash(prehash(deps.keys.password_key, new))
+    prehashed = prehash(deps.keys.password_key, new)
+    hashed = await deps.passwords.hash(prehashed, user.email_index)
     now = origin()
     ending = Ending(
         customer_id=user.customer_id,
@@ -104,12 +107,14 @@ async def forgot_password(deps: Dependencies, email: str, device_token: str) -> 
     """Begin a reset; the answer and its time are the same for an unknown address.
 
     The message is sent after the answer, to the stored telephone. A known device has its own
-    counters of codes and tries.
+    counters of codes and tries. Raises TriesExhausted for too many resets from one address.
     """
     index = email_index(deps, email)
     user = await deps.store.user_by_email(index)
     device = await known_device(deps, user, device_token)
-    session = _reset_of(deps, index, user, device.device_id if device else None)
+    device_id = device.device_id if device else None
+    await deps.tries.admit_reset(device_id, network_of(current_call.get().client_address))
+    session = _reset_of(deps, index, user, device_id)
     login_session_id = await deps.sessions.begin(session)
     await codes.put_reset_code(deps, login_session_id, session)
     return Started(login_session_id, session, "")

@@ -6,7 +6,7 @@ from services.auth.errors import OtpInvalid, TotpAlreadyEnrolled, TotpNotEnrolle
 from services.auth.factor_store import TotpConfirmation
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import attempt_of, wrong
+from services.auth.handlers.factors import attempt_of, undecided, wrong
 from services.auth.results import Enrolment
 from services.auth.sealing import Field
 from services.auth.state import Factor, User
@@ -38,9 +38,9 @@ async def confirm_totp(deps: Dependencies, me: Caller, code: str) -> list[str]:
     factor = Factor.AUTHENTICATOR_APP
     attempt = attempt_of(user.email_index, user, me.device_id, factor, session_id=me.session_id)
     await deps.tries.admit(attempt.subject, attempt.factor)
-    unsealed = await deps.sealer.unseal(user.customer_id, Field.TOTP_SECRET, app.secret_sealed)
-    now = utc_now()
-    step = codes.matching_step(unsealed.decode(), code, now)
+    async with undecided(deps, attempt):
+        secret = await deps.sealer.unseal(user.customer_id, Field.TOTP_SECRET, app.secret_sealed)
+    step = codes.matching_step(secret.decode(), code, utc_now())
     if step is None:
         error = OtpInvalid()
         await wrong(deps, attempt, error)

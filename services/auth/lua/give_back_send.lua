@@ -1,4 +1,5 @@
--- Takes one text message off its counters, because it was not sent. KEYS: the counters.
+-- Takes one text message or face check off its counters, because it was not made.
+-- KEYS: the counters.
 -- Returns 1. It does not create a counter that has expired.
 for _, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') > 0 then

@@ -1,7 +1,7 @@
--- Counts one text message at all of its counters, or refuses it and counts nothing.
+-- Counts one text message or face check at all of its counters, or refuses it and counts nothing.
 -- KEYS: the counters. ARGV: the window in ms, then the largest count of each counter.
--- Returns 0 when the message may be sent, or the ms until the refusing window ends. A window
--- begins with its first message, so no time zone and no clock matters.
+-- Returns a list: 0, or for a refusal the ms until the refusing window ends; then the new counts.
+-- A window begins with its first count, so no time zone and no clock matters.
 
 local wait_ms = 0
 for i, key in ipairs(KEYS) do
@@ -9,11 +9,13 @@ for i, key in ipairs(KEYS) do
     wait_ms = math.max(wait_ms, redis.call('PTTL', key), 1)
   end
 end
+local answer = {wait_ms}
 if wait_ms == 0 then
-  for _, key in ipairs(KEYS) do
-    if redis.call('INCR', key) == 1 then
+  for i, key in ipairs(KEYS) do
+    answer[i + 1] = redis.call('INCR', key)
+    if answer[i + 1] == 1 then
       redis.call('PEXPIRE', key, ARGV[1])
     end
   end
 end
-return wait_ms
+return answer

@@ -1,7 +1,7 @@
 -- Counts tries. One script, so that each step is atomic for all counters of a subject.
 -- KEYS: the counters. ARGV: the step, the time to forget in ms, then for each counter its free
--- tries, first lock in ms, longest lock in ms, and the time in ms after which one try leaks away
--- (0: never).
+-- tries, first lock in ms, longest lock in ms, the time in ms after which one try leaks away
+-- (0: never), and the life in ms while it has free tries left.
 -- A counter is the text "tries lock_end_ms refused unreported_lock_ms leak_from_ms". It counts a
 -- reserved try as wrong until the try proves right, so parallel tries cannot pass together.
 -- The clock is Valkey's, which all processes share; their own clocks do not count.
@@ -11,8 +11,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function rule(i)
-  local at = 4 * i - 1
-  return tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local at = 5 * i - 2
+  return tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
+    tonumber(ARGV[at + 4])
 end
 
 -- Forgets one try for each whole leak_ms since leak_from, and moves leak_from by the same time. So
@@ -66,14 +67,15 @@ local function admit()
   end
   for i, c in ipairs(counters) do
     if wait_ms <= 0 then
-      local free, first, longest = rule(i)
+      local free, first, longest, _, life_ms = rule(i)
       c.tries = c.tries + 1
       if c.tries >= free then
+        life_ms = forget_ms
         local lock_ms = math.min(first * 2 ^ (c.tries - free), longest)
         c.lock_end = now + lock_ms
         c.unreported = lock_ms
       end
-      save(i, c, 'PX', forget_ms)
+      save(i, c, 'PX', life_ms)
     elseif c.lock_end > now then
       c.refused = c.refused + 1
       save(i, c, 'KEEPTTL')
@@ -140,6 +142,6 @@ return ({
   wrong = wrong,
   right = right,
   undo = function() return undo(#KEYS) end,
-  -- The caller left before the answer. An address would get its work for nothing, so its try stays.
+  -- A stranger left before the answer. An address would get its work for nothing, so its try stays.
   hang_up = function() return undo(1) end,
 })[step]()

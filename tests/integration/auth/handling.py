@@ -17,7 +17,7 @@ from services.auth.answers import Answers
 from services.auth.background import Background
 from services.auth.breached import BreachedPasswords
 from services.auth.challenges import Challenges
-from services.auth.counters import Sends, Tries
+from services.auth.counters import FaceChecks, Sends, Tries
 from services.auth.faces import FaceMatch
 from services.auth.grants import EndedGrants, GrantCipher
 from services.auth.grpc_api import AuthApi
@@ -125,6 +125,7 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
             breached=BreachedPasswords.open(),
             tries=Tries(client, keys.code_key),
             sends=Sends(client, settings),
+            face_checks=FaceChecks(client),
             sessions=adapters.sessions,
             codes=adapters.codes,
             challenges=Challenges(client),

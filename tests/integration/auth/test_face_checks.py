@@ -1,6 +1,7 @@
 """What a login session may cost at the face service, whatever its caller sends or breaks off."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,17 +13,21 @@ import pytest
 import pytest_asyncio
 
 from sandbox.seed.faces import picture
+from services.auth.counters import FaceChecks
 from services.auth.errors import (
     FaceNotFound,
     LivenessPending,
     LoginSessionInvalid,
     MethodUnavailable,
     PictureInvalid,
+    TriesExhausted,
 )
 from services.auth.faces import (
     FACE_CHECKS_MAX,
     LIVENESS_BEGINS,
     LIVENESS_CHECKS_MAX,
+    LIVENESS_OF_DAY_MAX,
+    PICTURES_OF_DAY_MAX,
     Comparison,
     FaceMatch,
     FacesUnavailable,
@@ -35,6 +40,7 @@ from services.auth.sealing import Field, Sealer
 from services.auth.state import BiometricMethod, LoginSession, Step
 from services.auth.state import User as Row
 from services.auth.store import Store
+from services.auth.throttle import WINDOW_S
 from services.chassis.vault import Vault
 from services.kernel.errors import BankError, DependencyUnavailable
 from tests.integration.auth.conftest import User
@@ -45,6 +51,7 @@ KEYS = {"blind_index_key": "0a" * 32}
 ROW = "INSERT INTO auth.face (customer_id, picture_sealed) VALUES ($1, $2)"
 PARALLEL = 20
 EMPTY_ROOM = Comparison(0)
+WAITING = login_session(step=Step.AWAITING_BIOMETRIC, biometric_method=BiometricMethod.FACE)
 LIVE = Liveness(LivenessState.SUCCEEDED, 99.0, picture("ana"))
 
 
@@ -100,6 +107,11 @@ class Login:
         session = await self.session()
         return await require_face(self.deps, self.session_id, session, self.user, data)
 
+    async def again(self, device_id: uuid.UUID | None = None) -> None:
+        """Replace the login session by a new one of the same customer."""
+        session = replace(WAITING, customer_id=self.user.customer_id, device_id=device_id)
+        self.session_id = await self.logins.sessions.begin(session)
+
     async def hung_up(self, call: Callable[[], Awaitable[LoginSession]]) -> None:
         """Make a call, and hang up while the face service works."""
         self.aws.answers.clear()
@@ -126,15 +138,15 @@ async def login(
     assert row is not None
     async with opened(valkey) as logins:
         needed = SimpleNamespace(
-            sessions=logins.sessions, store=store, sealer=sealer, faces=FaceMatch(aws, 60)
+            sessions=logins.sessions,
+            store=store,
+            sealer=sealer,
+            faces=FaceMatch(aws, 60),
+            face_checks=FaceChecks(logins.client),
         )
-        session = login_session(
-            step=Step.AWAITING_BIOMETRIC,
-            customer_id=user.customer_id,
-            biometric_method=BiometricMethod.FACE,
-        )
-        session_id = await logins.sessions.begin(session)
-        yield Login(cast(Dependencies, needed), logins, aws, row, session_id)
+        made = Login(cast(Dependencies, needed), logins, aws, row, "")
+        await made.again()
+        yield made
 
 
 async def ended(login: Login) -> bool:
@@ -269,6 +281,55 @@ async def test_neither_a_bad_picture_nor_an_outage_uses_up_a_check(login: Login)
     counted = await login.send()
     assert counted == await login.session()
     assert counted.face_checks == 1
+
+
+async def test_a_customer_has_a_bounded_number_of_liveness_checks_a_day(login: Login) -> None:
+    """A customer with an authenticator app begins login sessions without a message."""
+    for _ in range(LIVENESS_OF_DAY_MAX):
+        await login.begin()
+        await login.again()
+    for _ in range(LIVENESS_CHECKS_MAX + 1):
+        with pytest.raises(TriesExhausted) as refused:
+            await login.begin()
+    assert 0 < (refused.value.retry_after_s or 0) <= WINDOW_S
+    assert login.aws.begun == LIVENESS_OF_DAY_MAX
+    assert (await login.session()).liveness_checks == 0
+    await login.again(device_id=uuid.uuid4())
+    await login.begin()
+
+
+async def test_a_customer_sends_a_bounded_number_of_pictures_a_day(login: Login) -> None:
+    for _ in range(PICTURES_OF_DAY_MAX // FACE_CHECKS_MAX):
+        await login.begin()
+        for _ in range(FACE_CHECKS_MAX):
+            with pytest.raises(FaceNotFound):
+                await login.send()
+        await login.again()
+    begun = await login.begin()
+    with pytest.raises(TriesExhausted):
+        await login.send()
+    assert login.aws.asked == PICTURES_OF_DAY_MAX
+    assert await login.session() == begun
+    await login.again(device_id=uuid.uuid4())
+    await login.begin()
+    with pytest.raises(FaceNotFound):
+        await login.send()
+
+
+async def test_an_outage_uses_up_no_check_of_the_day(login: Login) -> None:
+    await login.begin()
+    login.aws.is_down = True
+    for _ in range(PICTURES_OF_DAY_MAX + 1):
+        with pytest.raises(DependencyUnavailable):
+            await login.send()
+    await login.again()
+    for _ in range(LIVENESS_OF_DAY_MAX):
+        with pytest.raises(DependencyUnavailable):
+            await login.begin()
+    login.aws.is_down = False
+    await login.begin()
+    with pytest.raises(FaceNotFound):
+        await login.send()
 
 
 async def test_a_customer_without_a_stored_face_causes_no_call(

@@ -41,10 +41,10 @@ class WatchedPool(PasswordPool):
         self.logins = logins
         self.reached = asyncio.Event()
 
-    async def verify(self, prehashed: bytes, stored: bytes, *, is_known: bool) -> bool:
+    async def verify(self, prehashed: bytes, stored: bytes, *, known_account: bytes) -> bool:
         """Do the same as the service's pool."""
         self.reached.set()
-        return await super().verify(prehashed, stored, is_known=is_known)
+        return await super().verify(prehashed, stored, known_account=known_account)
 
 
 @pytest_asyncio.fixture
@@ -86,9 +86,14 @@ def _call_from(address: str) -> Generator[None]:
         current_call.reset(token)
 
 
-async def _hang_up(deps: Dependencies, account: bytes, device_id: uuid.UUID | None = None) -> None:
+async def _hang_up(
+    deps: Dependencies,
+    account: bytes,
+    device_id: uuid.UUID | None = None,
+    session_id: uuid.UUID | None = None,
+) -> None:
     """Send a password, and leave when it waits for its hash."""
-    attempt = attempt_of(account, None, device_id, Tried.PASSWORD)
+    attempt = attempt_of(account, None, device_id, Tried.PASSWORD, session_id=session_id)
     reached = cast("WatchedPool", deps.passwords).reached
     reached.clear()
     call = asyncio.create_task(login.require_password(deps, attempt, "a password"))
@@ -113,13 +118,24 @@ async def test_an_address_that_hangs_up_during_the_hashes_is_locked(deps: Depend
 
 
 @pytest.mark.usefixtures("gate")
-async def test_hang_ups_use_up_no_tries_of_the_account_or_of_its_devices(
-    deps: Dependencies,
-) -> None:
+async def test_hang_ups_of_strangers_use_up_no_tries_of_the_account(deps: Dependencies) -> None:
     with _call_from(""):
-        for _ in range(3 * RULES[Scope.DEVICE].free):
+        for _ in range(3 * RULES[Scope.STRANGERS].free):
             await _hang_up(deps, ACCOUNT)
-            await _hang_up(deps, ACCOUNT, DEVICE)
+
+
+@pytest.mark.usefixtures("gate")
+@pytest.mark.parametrize("session_id", [None, uuid.UUID(int=6)], ids=["device", "access token"])
+async def test_a_known_device_or_session_that_hangs_up_during_the_hashes_is_locked(
+    deps: Dependencies, session_id: uuid.UUID | None
+) -> None:
+    """Otherwise it fills the queue with no limit, also the places of other known devices."""
+    with _call_from("198.51.100.22"):
+        for _ in range(RULES[Scope.DEVICE].free):
+            await _hang_up(deps, ACCOUNT, DEVICE, session_id)
+        with pytest.raises(TriesExhausted):
+            await _hang_up(deps, ACCOUNT, DEVICE, session_id)
+        await _hang_up(deps, ACCOUNT, uuid.UUID(int=8))
 
 
 async def _refused_refreshes(deps: Dependencies, token: str, count: int) -> list[Any]:

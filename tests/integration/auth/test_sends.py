@@ -7,14 +7,17 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
+from ops.provision.valkey import OPERATOR
 from services.auth.counters import Sends
 from services.auth.errors import OtpSendsExhausted
 from services.auth.settings import AuthSettings
 from services.auth.state import Purpose
-from services.auth.throttle import Recipient, number_key, prefix_key
+from services.auth.throttle import RESETS_KEY, Recipient, number_key, prefix_key
 from tests.rigs.stores import ValkeyStore
 
 
@@ -31,7 +34,7 @@ def _to(number: bytes, prefix: bytes, purpose: Purpose = Purpose.LOGIN) -> Recip
     return Recipient(number, prefix, purpose, is_known_device=False)
 
 
-def _settings(per_number: int = 3, per_prefix: int = 5) -> AuthSettings:
+def _settings(per_number: int = 3, per_prefix: int = 5, resets: int = 10_000) -> AuthSettings:
     return AuthSettings(
         home=Path("unused"),
         socket_in=Path("unused"),
@@ -40,6 +43,8 @@ def _settings(per_number: int = 3, per_prefix: int = 5) -> AuthSettings:
         otp_sends_per_number_max=per_number,
         otp_sends_per_prefix_max=per_prefix,
         otp_known_sends_per_prefix_max=2 * per_prefix,
+        otp_step_ups_per_number_max=2 * per_number,
+        otp_stranger_resets_max=resets,
     )
 
 
@@ -90,6 +95,45 @@ async def test_a_stolen_access_token_uses_up_no_codes_of_the_next_session(client
     stolen = Recipient(number, prefix, Purpose.STEP_UP, True, uuid.UUID(int=7))
     assert await _sends_to(client, stolen, 5) == 3
     assert await _sends_to(client, replace(stolen, session_id=uuid.UUID(int=8)), 1) == 1
+
+
+async def test_new_sessions_give_a_number_no_more_than_its_step_ups_of_a_day(client: Redis):
+    """Each login gives a session, and each session had ten codes of its own."""
+    number = secrets.token_bytes(32)
+    sent = [
+        await _sends_to(
+            client,
+            Recipient(number, secrets.token_bytes(32), Purpose.STEP_UP, True, uuid.uuid4()),
+            5,
+        )
+        for _ in range(4)
+    ]
+    assert sent == [3, 3, 0, 0]
+    other = Recipient(secrets.token_bytes(32), b"p", Purpose.STEP_UP, True, uuid.uuid4())
+    assert await _sends_to(client, other, 1) == 1
+
+
+async def test_resets_of_strangers_have_a_limit_for_all_numbers_together(
+    client: Redis, valkey: ValkeyStore
+):
+    """The bank pays for each message. Auth logs an error before the limit is reached."""
+    operator = valkey.client(OPERATOR)
+    await operator.delete(RESETS_KEY)
+    await operator.aclose()
+    sends, random = Sends(client, _settings(resets=10)), secrets.token_bytes
+    resets = [_to(random(32), random(32), Purpose.RESET) for _ in range(11)]
+    with capture_logs() as logs:
+        for each in resets[:10]:
+            await sends.admit(each)
+    assert [(line["event"], line["sent"], line["log_level"]) for line in logs] == [
+        ("sends.many_resets", 7, "error")
+    ]
+    with pytest.raises(OtpSendsExhausted):
+        await sends.admit(resets[10])
+    await sends.admit(replace(resets[10], is_known_device=True))
+    await sends.admit(replace(resets[10], purpose=Purpose.LOGIN))
+    await sends.give_back(resets[0])
+    await sends.admit(resets[10])
 
 
 async def test_a_code_that_was_not_sent_is_given_back(client: Redis):

@@ -40,7 +40,9 @@ from tests.rigs.stores import PostgresStore, ValkeyStore, valkey_store
 COMPARED, SET, VERSION = "revoked:compared", "revoked", "revoked:version"
 REQUEST = "SELECT auth.request_by_operator($1, 'END_SESSIONS', $2, 'eva (uid 1000)', 'stolen')"
 
-PREFIXES = ("session", "otp", "tries", "refresh", "family", "sends", "revoked")
+PREFIXES = (
+    *("session", "otp", "tries", "resets", "refresh", "family", "sends", "faces", "revoked"),
+)
 CALL = Call("", "gateway", "", frozenset(), "", "request-1", "", {}, datetime.now(UTC))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+import uuid
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import pytest
 
 from services.auth.hash_process import NICENESS
 from services.auth.hashers import Hasher
-from services.auth.password_pool import PasswordPool, QueueLimits
+from services.auth.password_pool import ACCOUNT_CALLS_MAX, PasswordPool, QueueLimits
 from services.auth.passwords import prehash
 from services.kernel.errors import DependencyUnavailable, RateLimited
 
 COST = 4
 THREADS, QUEUE_MAX = 2, 4
-ACCOUNT = bytes(32)
+ACCOUNT = b"a" * 32
 RIGHT, WRONG = (prehash(b"k" * 32, password) for password in ("right", "wrong"))
 
 
@@ -50,7 +51,8 @@ def gate(monkeypatch: pytest.MonkeyPatch, pool: PasswordPool) -> Gate:
 
 
 def _started(pool: PasswordPool, count: int) -> list[asyncio.Task[bool]]:
-    calls = (pool.verify(RIGHT, b"", is_known=True) for _ in range(count))
+    """Start calls of known devices, each of another account."""
+    calls = (pool.verify(RIGHT, b"", known_account=uuid.uuid4().bytes) for _ in range(count))
     return [asyncio.create_task(call) for call in calls]
 
 
@@ -60,19 +62,19 @@ async def _until(condition: object) -> None:
 
 
 async def test_a_password_matches_its_own_hash_only(pool: PasswordPool):
-    stored = await pool.hash(RIGHT)
-    assert await pool.verify(RIGHT, stored, is_known=False)
-    assert not await pool.verify(WRONG, stored, is_known=False)
+    stored = await pool.hash(RIGHT, ACCOUNT)
+    assert await pool.verify(RIGHT, stored, known_account=b"")
+    assert not await pool.verify(WRONG, stored, known_account=b"")
 
 
 async def test_nothing_matches_a_dummy_and_the_first_ones_have_the_current_cost(
     pool: PasswordPool,
 ):
     dummy = pool.dummies.hash_for(ACCOUNT)
-    assert not await pool.verify(RIGHT, dummy, is_known=False)
+    assert not await pool.verify(RIGHT, dummy, known_account=b"")
     assert not pool.needs_rehash(dummy)
     pool.dummies.spread({COST + 1: 1})
-    assert not await pool.verify(RIGHT, pool.dummies.hash_for(ACCOUNT), is_known=False)
+    assert not await pool.verify(RIGHT, pool.dummies.hash_for(ACCOUNT), known_account=b"")
 
 
 @pytest.mark.parametrize(
@@ -97,31 +99,63 @@ async def test_a_call_beyond_the_queue_is_refused_and_the_queue_is_served(
     calls = _started(pool, 6)
     await _until(lambda: gate.begun == 2)
     with pytest.raises(RateLimited):
-        await pool.verify(RIGHT, b"", is_known=True)
+        await pool.verify(RIGHT, b"", known_account=ACCOUNT)
     with pytest.raises(RateLimited):
         pool.require_place(is_known=True)
     gate.opened.set()
     assert await asyncio.gather(*calls) == [True] * 6
     pool.require_place(is_known=True)
-    assert await pool.verify(RIGHT, b"", is_known=True)
+    assert await pool.verify(RIGHT, b"", known_account=ACCOUNT)
 
 
 async def test_strangers_fill_three_quarters_of_the_queue(pool: PasswordPool, gate: Gate):
     """A customer with a known device logs in during a storm of strangers."""
     strangers = [
-        asyncio.create_task(pool.verify(WRONG, b"", is_known=False)) for _ in range(THREADS + 3)
+        asyncio.create_task(pool.verify(WRONG, b"", known_account=b"")) for _ in range(THREADS + 3)
     ]
     await _until(lambda: gate.begun == THREADS)
     with pytest.raises(RateLimited):
         pool.require_place(is_known=False)
     with pytest.raises(RateLimited):
-        await pool.verify(WRONG, b"", is_known=False)
+        await pool.verify(WRONG, b"", known_account=b"")
     (owner,) = _started(pool, 1)
     await asyncio.sleep(0)
     assert not owner.done()
     gate.opened.set()
     assert await owner
     assert await asyncio.gather(*strangers) == [True] * (THREADS + 3)
+
+
+async def test_one_account_has_two_calls_in_the_pool_and_others_have_places(
+    pool: PasswordPool, gate: Gate
+):
+    """Also the right password from seven known devices must not fill the queue."""
+    calls = [pool.verify(RIGHT, b"", known_account=ACCOUNT) for _ in range(ACCOUNT_CALLS_MAX)]
+    theirs = [asyncio.create_task(call) for call in calls]
+    await _until(lambda: gate.begun == THREADS)
+    with pytest.raises(RateLimited):
+        await pool.verify(RIGHT, b"", known_account=ACCOUNT)
+    with pytest.raises(RateLimited):
+        await pool.hash(RIGHT, ACCOUNT)
+    others = _started(pool, QUEUE_MAX)
+    gate.opened.set()
+    assert await asyncio.gather(*theirs, *others) == [True] * (ACCOUNT_CALLS_MAX + QUEUE_MAX)
+    assert await pool.verify(RIGHT, b"", known_account=ACCOUNT)
+
+
+async def test_calls_that_leave_the_pool_free_the_places_of_their_account(
+    pool: PasswordPool, gate: Gate
+):
+    for _ in range(3):
+        calls = [pool.verify(RIGHT, b"", known_account=ACCOUNT) for _ in range(ACCOUNT_CALLS_MAX)]
+        waiting = [asyncio.create_task(call) for call in calls]
+        await asyncio.sleep(0)
+        for call in waiting:
+            call.cancel()
+        left = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(each) for each in left} == {asyncio.CancelledError}
+    gate.opened.set()
+    assert await pool.verify(RIGHT, b"", known_account=ACCOUNT)
 
 
 @pytest.mark.parametrize(
@@ -150,10 +184,10 @@ async def test_a_call_that_would_wait_too_long_is_refused_at_once(gate: Gate):
     (running,) = _started(hurried, 1)
     await _until(lambda: gate.begun == 1)
     with pytest.raises(RateLimited):
-        await hurried.verify(RIGHT, b"", is_known=True)
+        await hurried.verify(RIGHT, b"", known_account=ACCOUNT)
     gate.opened.set()
     assert await running
-    assert await hurried.verify(RIGHT, b"", is_known=True)
+    assert await hurried.verify(RIGHT, b"", known_account=ACCOUNT)
     hurried.close()
 
 
@@ -167,7 +201,7 @@ async def test_a_caller_that_leaves_the_queue_costs_no_hash(pool: PasswordPool, 
     await asyncio.gather(*queued, return_exceptions=True)
     gate.opened.set()
     assert await asyncio.gather(*running) == [True, True]
-    assert await pool.verify(RIGHT, b"", is_known=True)
+    assert await pool.verify(RIGHT, b"", known_account=ACCOUNT)
     assert gate.begun == 3
 
 
@@ -245,11 +279,9 @@ async def test_a_closed_pool_leaves_no_process(pool: PasswordPool):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Hasher, "verify", note)
-        stored = await pool.hash(RIGHT)
-        assert (
-            await asyncio.gather(*(pool.verify(RIGHT, stored, is_known=True) for _ in range(4)))
-            == [True] * 4
-        )
+        stored = await pool.hash(RIGHT, ACCOUNT)
+        calls = (pool.verify(RIGHT, stored, known_account=bytes([n])) for n in range(1, 5))
+        assert await asyncio.gather(*calls) == [True] * 4
     pool.close()
     for pid in seen:
         with pytest.raises(ProcessLookupError):
@@ -259,6 +291,6 @@ async def test_a_closed_pool_leaves_no_process(pool: PasswordPool):
 async def test_a_closed_pool_refuses_calls(pool: PasswordPool):
     pool.close()
     with pytest.raises(RuntimeError):
-        await pool.verify(RIGHT, pool.dummies.hash_for(ACCOUNT), is_known=True)
+        await pool.verify(RIGHT, pool.dummies.hash_for(ACCOUNT), known_account=ACCOUNT)
     with pytest.raises(RuntimeError):
-        await pool.hash(RIGHT)
+        await pool.hash(RIGHT, ACCOUNT)

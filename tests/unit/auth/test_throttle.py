@@ -7,25 +7,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.auth.faces import FaceCheckKind
 from services.auth.state import Factor, Purpose
 from services.auth.throttle import (
     ADDRESS_LEAK_S,
+    RESETS_KEY,
     RULES,
+    FaceCheck,
     Recipient,
     Scope,
+    SendLimits,
     Subject,
     counters_of,
     counters_of_account,
+    counters_of_reset,
+    face_key,
     network_of,
     number_key,
     prefix_key,
     resend_wait_s,
+    send_limits_of,
+    site_of,
 )
 
 KEY = b"k" * 32
 ACCOUNT, OTHER_ACCOUNT = b"a" * 32, b"b" * 32
 DEVICE, SESSION = uuid.UUID(int=1), uuid.UUID(int=2)
 ADDRESS = "192.0.2.7"
+SENDS = SendLimits(number=10, step_ups=30, prefix=2_000, known_prefix=20_000, resets=20_001)
 
 subjects = st.builds(
     Subject,
@@ -109,7 +118,8 @@ def test_wrong_codes_of_resets_delay_no_login(subject: Subject, factor: Factor):
         _keys(Subject(subject.account, subject.device_id, subject.address, purpose), factor)
         for purpose in (Purpose.LOGIN, Purpose.RESET)
     )
-    assert login.pop(Scope.ADDRESS, "") == reset.pop(Scope.ADDRESS, "")
+    for network in (Scope.ADDRESS, Scope.SITE):
+        assert login.pop(network, "") == reset.pop(network, "")
     assert set(login.values()).isdisjoint(reset.values())
     assert login.keys() == reset.keys()
 
@@ -135,7 +145,21 @@ def test_unlock_names_each_counter_of_the_account_and_no_address():
             owner = Subject(ACCOUNT, DEVICE, ADDRESS, purpose)
             assert _keys(stranger, factor)[Scope.STRANGERS] in unlocked
             assert _keys(owner, factor)[Scope.DEVICE] in unlocked
-    assert len(unlocked) == 2 * 2 * len(Factor)
+    assert counters_of_reset(KEY, DEVICE, ADDRESS)[0].key in unlocked
+    assert len(unlocked) == 2 * 2 * len(Factor) + 1
+
+
+@given(subjects, factors)
+def test_resets_that_begin_count_for_no_try(subject: Subject, factor: Factor):
+    """Strangers who begin resets must not delay the logins of customers with their address."""
+    begun = {each.key for each in counters_of_reset(KEY, subject.device_id, subject.address)}
+    assert begun.isdisjoint(each.key for each in counters_of(KEY, subject, factor))
+
+
+def test_resets_of_a_known_device_count_for_the_device_and_others_for_their_address():
+    assert [each.scope for each in counters_of_reset(KEY, DEVICE, ADDRESS)] == [Scope.DEVICE]
+    assert [each.scope for each in counters_of_reset(KEY, None, ADDRESS)] == [Scope.ADDRESS]
+    assert not counters_of_reset(KEY, None, "")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +181,22 @@ def test_an_address_counts_by_its_network(peer: str, network: str):
     assert network_of(peer) == network
 
 
+@pytest.mark.parametrize(
+    ("network", "site"),
+    [
+        ("192.0.2.7", ""),
+        ("2001:db8:1:2::/64", "2001:db8:1::/48"),
+        ("2001:db8:1:3::/64", "2001:db8:1::/48"),
+        ("2001:db8:2:2::/64", "2001:db8:2::/48"),
+        ("", ""),
+    ],
+)
+def test_networks_of_one_ipv6_site_count_together(network: str, site: str):
+    assert site_of(network) == site
+    scopes = set(_keys(Subject(ACCOUNT, None, network)))
+    assert (Scope.SITE in scopes) is bool(site)
+
+
 def test_the_rules_are_those_of_the_documents():
     table = {
         s.name: (r.free, r.lock_first_ms // 1000, r.lock_ms_max // 1000, r.leak_ms // 1000)
@@ -167,6 +207,7 @@ def test_the_rules_are_those_of_the_documents():
         "SESSION": (10, 30, 3600, 0),
         "STRANGERS": (5, 30, 900, 0),
         "ADDRESS": (100, 30, 900, 300),
+        "SITE": (1000, 30, 900, 30),
     }
     assert set(RULES) == set(Scope)
 
@@ -199,5 +240,31 @@ def test_step_ups_of_a_session_use_up_no_codes_of_another_session():
     """A thief of an access token would otherwise use up the owner's codes of the day."""
     stolen = Recipient(b"n" * 32, b"p" * 32, Purpose.STEP_UP, True, SESSION)
     newer = replace(stolen, session_id=uuid.UUID(int=3))
-    assert number_key(stolen) != number_key(newer)
-    assert prefix_key(stolen) == prefix_key(newer)
+    theirs, own = send_limits_of(stolen, SENDS), send_limits_of(newer, SENDS)
+    assert {key: theirs[key] for key in theirs.keys() & own.keys()} == {
+        number_key(stolen): SENDS.step_ups,
+        prefix_key(stolen): SENDS.known_prefix,
+    }
+    assert [each[key] for each in (theirs, own) for key in each.keys() - theirs.keys()] == [
+        SENDS.number
+    ]
+    assert len(theirs) == len(own) == 3
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_only_resets_of_strangers_have_a_limit_for_all_numbers(purpose: Purpose, is_known: bool):
+    to = Recipient(b"n" * 32, b"p" * 32, purpose, is_known)
+    is_limited = RESETS_KEY in send_limits_of(to, SENDS)
+    assert is_limited is (purpose is Purpose.RESET and not is_known)
+
+
+def test_face_checks_count_for_each_customer_kind_and_caller():
+    """A caller on a new device must not use up the checks of the owner's known devices."""
+    checks = [
+        FaceCheck(kind, customer_id, is_known_device)
+        for kind in FaceCheckKind
+        for customer_id in (DEVICE, SESSION)
+        for is_known_device in (True, False)
+    ]
+    assert len({face_key(check) for check in checks}) == len(checks)

@@ -1,0 +1,189 @@
+"""What callers without a known device may cost: memory of Valkey, messages and statements."""
+
+import asyncio
+import secrets
+import threading
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from services.auth.counters import Tries
+from services.auth.errors import OtpInvalid, TriesExhausted
+from services.auth.handlers import login, passwords, totp
+from services.auth.handlers.caller import Caller
+from services.auth.handlers.factors import digest_of
+from services.auth.hashers import Hasher
+from services.auth.password_pool import PasswordPool, QueueLimits
+from services.auth.sealing import Sealer
+from services.auth.state import Factor
+from services.auth.store import NewDevice, Store
+from services.auth.throttle import FORGET_S, FORGET_STRANGERS_S, RULES, Scope, Subject, counters_of
+from services.chassis.settings import ServiceSettings
+from services.chassis.unreachable import UNREACHABLE
+from services.chassis.vault import Vault
+from services.kernel.errors import RateLimited
+from services.kernel.ids import new_id
+from tests.integration.auth.conftest import User, log_in
+from tests.integration.auth.handling import COST, Handling, Stores, call_from, handling
+from tests.integration.auth.logins import new_token
+from tests.rigs.mesh.proxies import free_port
+from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
+
+STRANGER = Subject(b"a" * 32, None, "192.0.2.1")
+KEYS = {"blind_index_key": "0a" * 32}
+UNKNOWN = "unknown@nowhere.example"
+
+
+@pytest_asyncio.fixture
+async def client(valkey: ValkeyStore) -> AsyncGenerator[Redis]:
+    """Auth's own login."""
+    made = valkey.client("auth")
+    yield made
+    await made.aclose()
+
+
+@pytest_asyncio.fixture
+async def auth(
+    postgres: PostgresStore,
+    valkey: ValkeyStore,
+    openbao: OpenBaoStore,
+    vault: Vault,
+    store: Store,
+) -> AsyncGenerator[Handling]:
+    """Auth with one customer; every partner is down. Counters are new for each test."""
+    async with handling(Stores(postgres, valkey, openbao, vault, store)) as built:
+        counters = Tries(built.logins.client, secrets.token_bytes(32))
+        built.deps = replace(built.deps, tries=counters)
+        call_from(uuid.uuid4())
+        yield built
+
+
+async def _known_device(auth: Handling) -> str:
+    """Let the customer complete a login with a new device; return its token."""
+    user, token = await auth.user(), new_token()
+    device = NewDevice(new_id(), "phone", digest_of(token))
+    await log_in(auth.deps.store, User(user.customer_id, user.email_index), device)
+    return token
+
+
+async def test_an_address_begins_a_bounded_number_of_resets(auth: Handling) -> None:
+    """Each takes memory of Valkey, and for an account also a message that the bank pays for."""
+    free = RULES[Scope.ADDRESS].free
+    for number in range(free):
+        await passwords.forgot_password(auth.deps, f"{number}@nowhere.example", "")
+    with pytest.raises(TriesExhausted):
+        await passwords.forgot_password(auth.deps, UNKNOWN, "")
+    await passwords.forgot_password(auth.deps, auth.person.email, await _known_device(auth))
+    call_from(uuid.uuid4())
+    await passwords.forgot_password(auth.deps, UNKNOWN, "")
+
+
+async def test_resets_that_begin_delay_no_login_from_the_same_address(auth: Handling) -> None:
+    for _ in range(RULES[Scope.ADDRESS].free):
+        await passwords.forgot_password(auth.deps, UNKNOWN, "")
+    assert not await auth.deps.tries.admit(STRANGER, Factor.PASSWORD)
+
+
+async def test_a_known_device_begins_a_bounded_number_of_resets(auth: Handling) -> None:
+    token, other = await _known_device(auth), await _known_device(auth)
+    for _ in range(RULES[Scope.DEVICE].free):
+        await passwords.forgot_password(auth.deps, auth.person.email, token)
+    with pytest.raises(TriesExhausted):
+        await passwords.forgot_password(auth.deps, auth.person.email, token)
+    await passwords.forgot_password(auth.deps, auth.person.email, other)
+
+
+async def test_the_networks_of_an_ipv6_site_have_a_limit_together(client: Redis) -> None:
+    """An attacker gets 65,536 networks of homes with one contract."""
+    rules = dict(RULES)
+    rules[Scope.SITE] = replace(RULES[Scope.SITE], free=7)
+    tries = Tries(client, secrets.token_bytes(32), rules)
+    found = []
+    for number in range(7):
+        subject = Subject(bytes([number]), None, f"2001:db8:1:{number}::/64")
+        await tries.admit(subject, Factor.PASSWORD)
+        found.append((await tries.wrong(subject, Factor.PASSWORD)).lock)
+    assert [lock and lock.scope for lock in found] == [None] * 6 + [Scope.ADDRESS]
+    with pytest.raises(TriesExhausted):
+        await tries.admit(Subject(b"b", None, "2001:db8:1:ffff::/64"), Factor.PASSWORD)
+    await tries.admit(Subject(b"b", None, "2001:db8:2:ffff::/64"), Factor.PASSWORD)
+
+
+async def test_a_counter_of_strangers_lives_an_hour_while_it_has_free_tries(client: Redis) -> None:
+    """Any caller can make one for an invented address, which must not fill Valkey for a day."""
+    key = secrets.token_bytes(32)
+    tries = Tries(client, key)
+    name = counters_of(key, STRANGER, Factor.PASSWORD)[0].key
+    for _ in range(RULES[Scope.STRANGERS].free - 1):
+        await tries.admit(STRANGER, Factor.PASSWORD)
+        await tries.wrong(STRANGER, Factor.PASSWORD)
+        assert 0 < await client.pttl(name) <= FORGET_STRANGERS_S * 1000
+    await tries.admit(STRANGER, Factor.PASSWORD)
+    assert FORGET_STRANGERS_S * 1000 < await client.pttl(name) <= FORGET_S * 1000
+
+
+async def test_tries_below_the_lock_are_fewer_than_a_hundred_a_day() -> None:
+    """Who waits until a counter is forgotten gets no more tries than NIST SP 800-63B allows."""
+    free = RULES[Scope.STRANGERS].free
+    assert (free - 1) * FORGET_S / FORGET_STRANGERS_S <= 100
+
+
+@pytest_asyncio.fixture
+async def busy(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[PasswordPool]:
+    """A pool whose one process works, so only a known device finds a place."""
+    opened = threading.Event()
+    monkeypatch.setattr(Hasher, "verify", lambda *_: opened.wait(60))
+    pool = PasswordPool(COST, 1, QueueLimits(1, 60.0))
+    running = asyncio.create_task(pool.verify(b"", b"", known_account=b""))
+    await asyncio.sleep(0)
+    yield pool
+    opened.set()
+    assert await running
+    pool.close()
+
+
+@pytest.mark.parametrize("token", ["x", "é" * 43, "a" * 42, "a" * 44, "a" * 42 + "\n"])
+async def test_a_text_that_is_no_device_token_costs_no_statement_while_the_queue_is_full(
+    auth: Handling, postgres: PostgresStore, busy: PasswordPool, token: str
+) -> None:
+    """Only the database can tell whether a text of the right form is a token."""
+    pool = await postgres.pool("bp_auth", 1, "bp_auth")
+    await pool.close()
+    deps = replace(auth.deps, passwords=busy, store=Store(pool))
+    with pytest.raises(RateLimited):
+        await login.login(deps, auth.person.email, "a password", token)
+    with pytest.raises(asyncpg.InterfaceError):
+        await login.login(deps, auth.person.email, "a password", new_token())
+
+
+async def test_an_outage_uses_up_no_try_of_the_first_code_of_an_authenticator_app(
+    auth: Handling, openbao: OpenBaoStore
+) -> None:
+    """OpenBao does not answer when auth decrypts the secret."""
+    user = await auth.user()
+    me = Caller(user.customer_id, uuid.uuid4(), uuid.uuid4())
+    await totp.enrol_totp(auth.deps, me)
+    without_openbao = replace(auth.deps, sealer=Sealer(_vault_without_server(openbao), KEYS))
+    for _ in range(RULES[Scope.SESSION].free + 1):
+        with pytest.raises(UNREACHABLE):
+            await totp.confirm_totp(without_openbao, me, "000000")
+    with pytest.raises(OtpInvalid):
+        await totp.confirm_totp(auth.deps, me, "00000")
+
+
+def _vault_without_server(openbao: OpenBaoStore) -> Vault:
+    return Vault(
+        ServiceSettings(
+            service="auth",
+            home=openbao.home.root,
+            socket_in=Path("unused"),
+            openbao_addr=f"http://127.0.0.1:{free_port()}",
+            service_account_token_file=openbao.token_file("auth"),
+        )
+    )
