@@ -32,11 +32,11 @@ class GatedPool(PasswordPool):
         super().__init__(COST, 1, QueueLimits(64, 60.0))
         self.reached, self.gate = asyncio.Event(), asyncio.Event()
 
-    async def hash(self, prehashed: bytes) -> bytes:
+    async def hash(self, prehashed: bytes, account: bytes) -> bytes:
         """Do the same as the service's pool, later."""
         self.reached.set()
         await self.gate.wait()
-        return await super().hash(prehashed)
+        return await super().hash(prehashed, account)
 
 
 @dataclass
