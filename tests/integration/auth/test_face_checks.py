@@ -291,7 +291,7 @@ async def test_a_customer_has_a_bounded_number_of_liveness_checks_a_day(login: L
     for _ in range(LIVENESS_CHECKS_MAX + 1):
         with pytest.raises(TriesExhausted) as refused:
             await login.begin()
-    assert 0 < (refused.value.retry_after_s or 0) <= WINDOW_S
+        assert 0 < (refused.value.retry_after_s or 0) <= WINDOW_S
     assert login.aws.begun == LIVENESS_OF_DAY_MAX
     assert (await login.session()).liveness_checks == 0
     await login.again(device_id=uuid.uuid4())
