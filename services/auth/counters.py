@@ -15,11 +15,11 @@ import structlog
 from redis.asyncio import Redis
 
 from services.auth.errors import OtpSendsExhausted, TriesExhausted
-from services.auth.faces import OF_DAY_MAX
 from services.auth.scripts import load_script
 from services.auth.settings import AuthSettings
 from services.auth.state import Factor
 from services.auth.throttle import (
+    FACE_CHECKS_OF_DAY_MAX,
     FORGET_S,
     RESETS_KEY,
     RULES,
@@ -167,7 +167,8 @@ class FaceChecks:
 
     async def admit(self, check: FaceCheck) -> None:
         """Count a check before AWS gets it. Raise TriesExhausted when the limit is reached."""
-        wait_ms, _ = await self._windows.admit({face_key(check): OF_DAY_MAX[check.kind]})
+        limits = {face_key(check): FACE_CHECKS_OF_DAY_MAX[check.kind]}
+        wait_ms, _ = await self._windows.admit(limits)
         if wait_ms > 0:
             raise TriesExhausted(retry_after_s=_seconds(wait_ms))
 

@@ -19,28 +19,9 @@ LIVENESS_CHECKS_MAX = 3
 each, so a caller who hangs up and repeats must not cause more."""
 FACE_CHECKS_MAX = 10
 """The largest number of pictures of one login session that the face service gets."""
-PICTURES_OF_DAY_MAX = 100
-LIVENESS_OF_DAY_MAX = 30
-"""The largest numbers of pictures and of liveness checks of one customer and day, for all login
-sessions of known devices together, and for all of other devices."""
 PENDING_RETRY_S_MAX = 32
 LIVENESS_BEGINS = timedelta(seconds=45)
 """Longer than the deadline of the call that begins a liveness check."""
-
-
-class FaceCheckKind(StrEnum):
-    """What the bank pays AWS for."""
-
-    PICTURE = "picture"
-    """The comparisons of one picture."""
-    LIVENESS = "liveness"
-    """A liveness check."""
-
-
-OF_DAY_MAX = {
-    FaceCheckKind.PICTURE: PICTURES_OF_DAY_MAX,
-    FaceCheckKind.LIVENESS: LIVENESS_OF_DAY_MAX,
-}
 
 
 class Outcome(StrEnum):

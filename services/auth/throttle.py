@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from services.auth.faces import FaceCheckKind
 from services.auth.state import Factor, Purpose
 
 FORGET_S = 24 * 3600
@@ -287,6 +286,20 @@ def send_limits_of(to: Recipient, limits: SendLimits) -> dict[str, int]:
     if to.purpose is Purpose.RESET and not to.is_known_device:
         return {**number, RESETS_KEY: limits.resets}
     return number
+
+
+class FaceCheckKind(Enum):
+    """What the bank pays AWS for."""
+
+    PICTURE = "picture"
+    """The comparisons of one picture."""
+    LIVENESS = "liveness"
+    """A liveness check."""
+
+
+FACE_CHECKS_OF_DAY_MAX = {FaceCheckKind.PICTURE: 100, FaceCheckKind.LIVENESS: 30}
+"""The largest numbers of a customer's checks in a day, for all login sessions of known devices
+together, and for all of other devices. faces.py has the limits of one login session."""
 
 
 @dataclass(frozen=True, slots=True)

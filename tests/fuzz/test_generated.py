@@ -36,11 +36,12 @@ UNGUESSABLE = {
 
 @pytest_asyncio.fixture(autouse=True)
 async def forgotten_tries(bank: Bank) -> AsyncIterator[None]:
-    """Forget the wrong passwords that the fuzzer sent from the address of all other tests."""
+    """Forget the wrong passwords and resets that the fuzzer sent from the address of all tests."""
     yield
     async with valkey(bank) as client:
-        async for key in client.scan_iter("tries:a:*"):
-            await client.delete(key)
+        for pattern in ("tries:a:*", "resets:a:*"):
+            async for key in client.scan_iter(pattern):
+                await client.delete(key)
 
 
 async def test_the_gateway_does_what_its_document_says(bank: Bank, tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ from services.auth.errors import (
     PictureInvalid,
     TriesExhausted,
 )
-from services.auth.faces import FaceCheckKind, FacesUnavailable, Outcome
+from services.auth.faces import FacesUnavailable, Outcome
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.undoing import undone_on_failure
 from services.auth.login_sessions import advanced
 from services.auth.pictures import Picture, PictureRefused
 from services.auth.sealing import Field
 from services.auth.state import LoginSession, Progress, User
-from services.auth.throttle import FaceCheck
+from services.auth.throttle import FaceCheck, FaceCheckKind
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
 

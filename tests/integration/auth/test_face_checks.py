@@ -26,8 +26,6 @@ from services.auth.faces import (
     FACE_CHECKS_MAX,
     LIVENESS_BEGINS,
     LIVENESS_CHECKS_MAX,
-    LIVENESS_OF_DAY_MAX,
-    PICTURES_OF_DAY_MAX,
     Comparison,
     FaceMatch,
     FacesUnavailable,
@@ -40,7 +38,7 @@ from services.auth.sealing import Field, Sealer
 from services.auth.state import BiometricMethod, LoginSession, Step
 from services.auth.state import User as Row
 from services.auth.store import Store
-from services.auth.throttle import WINDOW_S
+from services.auth.throttle import FACE_CHECKS_OF_DAY_MAX, WINDOW_S, FaceCheckKind
 from services.chassis.vault import Vault
 from services.kernel.errors import BankError, DependencyUnavailable
 from tests.integration.auth.conftest import User
@@ -51,6 +49,8 @@ KEYS = {"blind_index_key": "0a" * 32}
 ROW = "INSERT INTO auth.face (customer_id, picture_sealed) VALUES ($1, $2)"
 PARALLEL = 20
 EMPTY_ROOM = Comparison(0)
+PICTURES_OF_DAY_MAX = FACE_CHECKS_OF_DAY_MAX[FaceCheckKind.PICTURE]
+LIVENESS_OF_DAY_MAX = FACE_CHECKS_OF_DAY_MAX[FaceCheckKind.LIVENESS]
 WAITING = login_session(step=Step.AWAITING_BIOMETRIC, biometric_method=BiometricMethod.FACE)
 LIVE = Liveness(LivenessState.SUCCEEDED, 99.0, picture("ana"))
 
@@ -291,7 +291,7 @@ async def test_a_customer_has_a_bounded_number_of_liveness_checks_a_day(login: L
     for _ in range(LIVENESS_CHECKS_MAX + 1):
         with pytest.raises(TriesExhausted) as refused:
             await login.begin()
-    assert 0 < (refused.value.retry_after_s or 0) <= WINDOW_S
+        assert 0 < (refused.value.retry_after_s or 0) <= WINDOW_S
     assert login.aws.begun == LIVENESS_OF_DAY_MAX
     assert (await login.session()).liveness_checks == 0
     await login.again(device_id=uuid.uuid4())

@@ -20,7 +20,10 @@ from services.chassis.unreachable import UNREACHABLE, is_unreachable
 from tests.rigs.stores import ValkeyStore, valkey_store
 
 READERS = [name for name in RIGHTS if name != "auth"]
-AUTH_KEYS = ("session:1", "otp:1", "tries:1", "refresh:1", "family:1", "sends:1", "revoked")
+AUTH_KEYS = (
+    *("session:1", "otp:1", "tries:1", "resets:1", "refresh:1", "family:1", "sends:1", "faces:1"),
+    "revoked",
+)
 
 
 @pytest_asyncio.fixture

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.faces import FaceCheckKind
 from services.auth.state import Factor, Purpose
 from services.auth.throttle import (
     ADDRESS_LEAK_S,
+    FORGET_S,
+    FORGET_STRANGERS_S,
     RESETS_KEY,
     RULES,
     FaceCheck,
+    FaceCheckKind,
     Recipient,
     Scope,
     SendLimits,
@@ -210,6 +212,12 @@ def test_the_rules_are_those_of_the_documents():
         "SITE": (1000, 30, 900, 30),
     }
     assert set(RULES) == set(Scope)
+
+
+def test_strangers_who_wait_until_their_counter_is_forgotten_get_fewer_than_100_tries_a_day():
+    """NIST SP 800-63B allows 100 tries."""
+    free_tries_without_a_lock = RULES[Scope.STRANGERS].free - 1
+    assert free_tries_without_a_lock * FORGET_S / FORGET_STRANGERS_S <= 100
 
 
 def test_an_address_gets_at_most_300_tries_a_day():
