@@ -200,7 +200,7 @@ async def test_empty_bodies_without_a_length_stop_no_picture(gateway: Gateway) -
 
 @pytest.fixture
 def small_pools(tmp_path: Path) -> Path:
-    """Return a configuration in which two pictures or 58 logins fill all addresses' memory."""
+    """Return a configuration in which two pictures or 58 logins fill the memory of all."""
     config = tmp_path / "config"
     shutil.copytree(ctl.CONFIG, config)
     policy = config / "gateway.yaml"

@@ -171,6 +171,9 @@ EDITS = [
         "principals.0: String should match",
     ),
     ("partners/ach-network.yaml", "timeout: 30s", "timeout: 46s", ConfigFault, "set at most 45s"),
+    ("gateway.yaml", "heapMiB: 1024", "heapMiB: 640", ConfigFault, "must be less than heapMiB"),
+    ("gateway.yaml", "perAddressKiB: 2048", "perAddressKiB: 35", ConfigFault, "set at least 36"),
+    ("gateway.yaml", "totalKiB: 393216", "totalKiB: 2075", ConfigFault, "set at least 2076"),
     ("gateway.yaml", "requestTimeout: 15s", "requestTimeout: 16s", ConfigFault, "at most 15s"),
     (
         "partners/oauth.yaml",
