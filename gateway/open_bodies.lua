@@ -1,9 +1,11 @@
 -- Limits how much memory the requests without a token take whose bodies have not arrived yet.
 --
--- A request reserves memory in a pool when its headers have arrived, and gives it back when its body
--- is complete. So callers that send their bodies at once need little of a pool, however many they
--- are. A request that its caller breaks off gives the memory back after ARRIVAL_S: until then the
--- gateway ends every request whose body is not complete.
+-- A request reserves memory in a pool when its headers have arrived, and gives it back when its
+-- body is complete. So callers that send their bodies at once need little of a pool, however many
+-- they are. A request that its caller breaks off gives the memory back after ARRIVAL_S: until then,
+-- the gateway ends every request whose body is not complete.
+--
+-- Each worker thread of the proxy has its own pools; the gateway runs with one (--concurrency 1).
 --
 -- gateway/open_bodies.py puts these values before the code: POOLS[name] = {address=, total=} in
 -- bytes, REQUEST_BYTES, ARRIVAL_S and REPLY.
