@@ -142,6 +142,6 @@ return ({
   wrong = wrong,
   right = right,
   undo = function() return undo(#KEYS) end,
-  -- A stranger left before the answer. An address would get its work for nothing, so its try stays.
+  -- A stranger left before the answer. The address keeps its try, because it got work for it.
   hang_up = function() return undo(1) end,
 })[step]()
