@@ -23,6 +23,7 @@ SEED = 20261124
 UNGUESSABLE = {
     "ReceiveAchWebhook",
     "ReceiveSmsReceipt",
+    "ChangePassword",
     "RegisterDeviceKey",
     "VerifyBiometric",
     "ConfirmTotp",
@@ -31,7 +32,8 @@ UNGUESSABLE = {
     "VerifyOtp",
     "ResendOtp",
 }
-"""Methods that need a signature, a face, a code or half a minute: no generator can guess them."""
+"""Methods that need a signature, a face, a code, an open session or half a minute: no generator can
+guess them."""
 
 
 @pytest_asyncio.fixture(autouse=True)

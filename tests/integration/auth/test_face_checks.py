@@ -40,6 +40,7 @@ from services.auth.state import User as Row
 from services.auth.store import Store
 from services.auth.throttle import FACE_CHECKS_OF_DAY_MAX, WINDOW_S, FaceCheckKind
 from services.chassis.vault import Vault
+from services.kernel.clock import utc_now
 from services.kernel.errors import BankError, DependencyUnavailable
 from tests.integration.auth.conftest import User
 from tests.integration.auth.logins import Logins, login_session, opened
@@ -206,8 +207,7 @@ async def test_an_outage_uses_up_no_liveness_check(login: Login) -> None:
 async def test_a_killed_call_holds_the_liveness_check_up_for_less_than_a_minute(
     login: Login,
 ) -> None:
-    session = await login.session()
-    now = session.expire_time
+    session, now = await login.session(), utc_now()
     killed = replace(session, liveness_checks=1, liveness_begin_time=now)
     await login.logins.sessions.advance(login.session_id, session, killed)
     with pytest.raises(DependencyUnavailable):
