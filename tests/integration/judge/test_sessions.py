@@ -1,6 +1,7 @@
 """The judge compares auth's sessions with refresh tokens and revoked sessions in Valkey.
 
-Other tests leave keys in the same stores, so each test looks only at its own sessions.
+Other tests leave sessions in the same stores, and the judge names only some differences of each
+kind, so each test begins with empty stores.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from ops.judge import sessions as judged
 from ops.judge.findings import Findings, Kind
 from ops.judge.stores import UNREADABLE, Stores
+from ops.provision.valkey import OPERATOR
 from ops.provision.vault import readable_paths
 from services.auth.state import Session
 from services.chassis import postgres as chassis_postgres
@@ -27,8 +29,12 @@ from tests.rigs.stores import PostgresStore, ValkeyStore
 
 @pytest_asyncio.fixture
 async def sessions(postgres: PostgresStore, valkey: ValkeyStore) -> AsyncGenerator[Sessions]:
-    """Auth's stores."""
+    """Auth's stores, without a session."""
+    operator = valkey.client(OPERATOR)
+    await operator.flushdb()
+    await operator.aclose()
     async with sessions_of(postgres, valkey) as sessions:
+        await sessions.rows.execute("DELETE FROM auth.session")
         yield sessions
 
 
