@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from services.auth.events_out import Origin
@@ -15,7 +16,8 @@ from services.auth.store import Completed, NewDevice, Store
 from services.chassis.settings import ServiceSettings
 from services.chassis.vault import Vault
 from services.kernel.ids import new_id
-from tests.rigs.stores import OpenBaoStore, PostgresStore
+from tests.integration.auth.handling import Handling, Stores, call_from, handling
+from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
 
 PASSWORD_HASH = b"$2b$12$" + b"h" * 53
 INSERT_USER = """
@@ -128,3 +130,23 @@ async def _session(openbao: OpenBaoStore, service: str) -> Vault:
     )
     await vault.login()
     return vault
+
+
+@pytest.fixture
+def stores(
+    postgres: PostgresStore,
+    valkey: ValkeyStore,
+    openbao: OpenBaoStore,
+    vault: Vault,
+    store: Store,
+) -> Stores:
+    """What auth needs to handle calls."""
+    return Stores(postgres, valkey, openbao, vault, store)
+
+
+@pytest_asyncio.fixture
+async def auth(stores: Stores) -> AsyncGenerator[Handling]:
+    """Auth with one customer; every partner is down. The call comes from a new address."""
+    async with handling(stores) as built:
+        call_from(uuid.uuid4())
+        yield built

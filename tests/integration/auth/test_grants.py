@@ -14,14 +14,13 @@ from services.auth.handlers.caller import Caller
 from services.auth.handlers.factors import digest_of
 from services.auth.refresh import Invalid
 from services.auth.state import Session
-from services.auth.store import NewDevice, Store
-from services.chassis.vault import Vault
+from services.auth.store import NewDevice
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from tests.integration.auth.conftest import User, log_in
 from tests.integration.auth.handling import Handling, Stores, call_from, handling
 from tests.integration.auth.logins import CODE_KEY, App, Logins, dump_of, opened
-from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
+from tests.rigs.stores import ValkeyStore
 
 CIPHER = GrantCipher(CODE_KEY)
 
@@ -35,16 +34,9 @@ async def logins(valkey: ValkeyStore) -> AsyncGenerator[Logins]:
 
 
 @pytest_asyncio.fixture
-async def auth(
-    logins: Logins,
-    postgres: PostgresStore,
-    valkey: ValkeyStore,
-    openbao: OpenBaoStore,
-    vault: Vault,
-    store: Store,
-) -> AsyncGenerator[Handling]:
+async def auth(logins: Logins, stores: Stores) -> AsyncGenerator[Handling]:
     """Auth with one customer; the OAuth provider is down."""
-    async with handling(Stores(postgres, valkey, openbao, vault, store)) as built:
+    async with handling(stores) as built:
         yield built
 
 

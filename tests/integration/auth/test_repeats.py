@@ -1,7 +1,6 @@
 """An app that repeats a slow or failed call: it loses no code, and no answer blames it."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
@@ -11,7 +10,6 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from bp.auth.v1.auth_events_pb2 import AuthEvent
 
@@ -27,35 +25,19 @@ from services.auth.partners.sms import SmsGateway
 from services.auth.password_pool import PasswordPool, QueueLimits
 from services.auth.results import Wanted
 from services.auth.state import BiometricMethod, Device, OtpMethod, Purpose, Step
-from services.auth.store import NewDevice, Store
+from services.auth.store import NewDevice
 from services.auth.throttle import RULES, Scope
-from services.chassis.vault import Vault
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable, RateLimited
 from services.kernel.ids import new_id
 from tests.integration.auth.conftest import User, log_in
-from tests.integration.auth.handling import COST, NEW, Handling, Stores, call_from, handling
+from tests.integration.auth.handling import COST, NEW, Handling
 from tests.integration.auth.logins import login_session, new_token
-from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
 
 CODE = "123456"
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'bp_auth'"
 )
-
-
-@pytest_asyncio.fixture
-async def auth(
-    postgres: PostgresStore,
-    valkey: ValkeyStore,
-    openbao: OpenBaoStore,
-    vault: Vault,
-    store: Store,
-) -> AsyncGenerator[Handling]:
-    """Auth with one customer; every partner is down."""
-    async with handling(Stores(postgres, valkey, openbao, vault, store)) as built:
-        call_from(uuid.uuid4())
-        yield built
 
 
 class SlowFaces:

@@ -1,11 +1,9 @@
 """Resets: their limits delay no login, and their answers reveal no account."""
 
 import uuid
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 from bp.auth.v1 import auth_service_pb2 as pb
 
 from services.auth.errors import (
@@ -18,30 +16,15 @@ from services.auth.errors import (
 )
 from services.auth.handlers.factors import digest_of
 from services.auth.state import Factor, Purpose
-from services.auth.store import NewDevice, Store
+from services.auth.store import NewDevice
 from services.auth.throttle import Recipient, Subject
-from services.chassis.vault import Vault
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from tests.integration.auth.conftest import User, log_in
-from tests.integration.auth.handling import NEW, Handling, Stores, call_from, handling
+from tests.integration.auth.handling import NEW, Handling, call_from
 from tests.integration.auth.logins import new_token
-from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
 
 WRONG, RIGHT = "not a code", "123456"
-
-
-@pytest_asyncio.fixture
-async def auth(
-    postgres: PostgresStore,
-    valkey: ValkeyStore,
-    openbao: OpenBaoStore,
-    vault: Vault,
-    store: Store,
-) -> AsyncGenerator[Handling]:
-    """Auth with one customer; the SMS gateway is down."""
-    async with handling(Stores(postgres, valkey, openbao, vault, store)) as built:
-        yield built
 
 
 async def _known_device(auth: Handling) -> str:

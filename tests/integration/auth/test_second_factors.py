@@ -1,6 +1,5 @@
 """Which code counts: after a message that was not sent, and when the app names no method."""
 
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
@@ -21,34 +20,17 @@ from services.auth.handlers.dependencies import Dependencies
 from services.auth.partners.oauth import TokenProvider
 from services.auth.partners.sms import SmsGateway
 from services.auth.state import BiometricMethod, Device, OtpMethod, Purpose, Step
-from services.auth.store import Store
-from services.chassis.vault import Vault
 from services.kernel.clock import utc_now
 from services.kernel.errors import BankError, DependencyUnavailable
 from tests.integration.auth.conftest import User, log_in, new_device
-from tests.integration.auth.handling import Handling, Stores, call_from, handling
+from tests.integration.auth.handling import Handling
 from tests.integration.auth.logins import login_session
 from tests.integration.auth.one_answer import answering
-from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
 
 CODE, WRONG, RECOVERY = "123456", "654321", "K4TQZ-7WMCA"
 WITH_APP = (OtpMethod.TOTP, OtpMethod.SMS, OtpMethod.RECOVERY_CODE)
 NO_NUMBER = {"error": {"code": "INVALID_NUMBER"}}
 TOKENS = {"token_type": "Bearer", "access_token": "a", "refresh_token": "r", "expires_in": 600}
-
-
-@pytest_asyncio.fixture
-async def auth(
-    postgres: PostgresStore,
-    valkey: ValkeyStore,
-    openbao: OpenBaoStore,
-    vault: Vault,
-    store: Store,
-) -> AsyncGenerator[Handling]:
-    """Auth with one customer; every partner is down."""
-    async with handling(Stores(postgres, valkey, openbao, vault, store)) as built:
-        call_from(uuid.uuid4())
-        yield built
 
 
 @pytest_asyncio.fixture

@@ -49,15 +49,9 @@ async def client(valkey: ValkeyStore) -> AsyncGenerator[Redis]:
 
 
 @pytest_asyncio.fixture
-async def auth(
-    postgres: PostgresStore,
-    valkey: ValkeyStore,
-    openbao: OpenBaoStore,
-    vault: Vault,
-    store: Store,
-) -> AsyncGenerator[Handling]:
+async def auth(stores: Stores) -> AsyncGenerator[Handling]:
     """Auth with one customer; every partner is down. Counters are new for each test."""
-    async with handling(Stores(postgres, valkey, openbao, vault, store)) as built:
+    async with handling(stores) as built:
         counters = Tries(built.logins.client, secrets.token_bytes(32))
         built.deps = replace(built.deps, tries=counters)
         call_from(uuid.uuid4())
