@@ -1,9 +1,7 @@
-"""The Lua source of the filter that limits the bodies that have not arrived yet."""
+"""The Lua source of the filter that limits bodies before they arrive."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gateway.replies import REPLIES, TOO_MANY, status_json
@@ -14,29 +12,25 @@ REQUEST_BYTES = 28 * 1024
 """What Envoy 1.40 allocates for a request whose body has one byte (measured)."""
 
 
-class BodyPool(StrEnum):
-    """The memory that a request without a token uses until its body has arrived."""
-
-    SMALL = "SMALL"
-    LARGE = "LARGE"
-
-
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """The largest sum of the reservations of one address and of all, in bytes."""
+    """The largest sums of the reservations in a pool, in bytes."""
 
     address: int
+    """Of one IPv4 address or IPv6 /64 network."""
+    site: int
+    """Of one IPv6 /48 network."""
     total: int
 
 
-def source(pools: Mapping[BodyPool, PoolLimits], arrival_s: int) -> str:
-    """Return the filter's whole source; no body takes longer than `arrival_s` to arrive."""
+def source(small: PoolLimits, large: PoolLimits, arrival_s: int) -> str:
+    """Return the filter's whole source; no body takes longer than `arrival_s` to arrive.
+
+    A route's metadata has `body_bytes_max`, and for a public method the `pool`: small or large.
+    """
     reply = next(each for each in REPLIES if each.http == TOO_MANY)
     values = {
-        "POOLS": {
-            pool.value: {"address": limits.address, "total": limits.total}
-            for pool, limits in pools.items()
-        },
+        "POOLS": {"small": asdict(small), "large": asdict(large)},
         "REQUEST_BYTES": REQUEST_BYTES,
         "ARRIVAL_S": arrival_s,
         "REPLY": {

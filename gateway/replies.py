@@ -118,7 +118,8 @@ REPLIES = (
         504,
         4,
         "DEADLINE_EXCEEDED",
-        "The request took longer than its deadline. Retry it with the same Idempotency-Key.",
+        "The request took longer than its deadline. "
+        "Please retry, with the same Idempotency-Key if it had one.",
         1,
     ),
 )

@@ -15,24 +15,12 @@
 --   REPLIES[http]  = google.rpc.Status as JSON text
 -- A refusal names the field, says what it must be, and never repeats its value.
 
-local find, sub, byte = string.find, string.sub, string.byte
 local match, format = string.match, string.format
 
 local DEPTH_MAX = 32
 local NAME_CHARS_MAX = 64
 local READ_BYTES_MAX = 65536
--- More than the gateway's usual body can have, and twice as many as a picture in base64 needs if
--- the app escapes each slash. A large body of nothing but escapes would block the proxy.
-local ESCAPES_MAX = 65536
 local TOO_DEEP = "must be at most " .. DEPTH_MAX .. " levels deep"
-
-local function fail(reason, field, description, message)
-  error({reason = reason, field = field, description = description, message = message}, 0)
-end
-
-local function malformed(field, description, message)
-  fail("MALFORMED_BODY", field, description, message)
-end
 
 -- Repeats a name from the request only if it is short and has no special characters.
 local function shown(name)
@@ -43,77 +31,6 @@ end
 local function inner(field, name)
   if field == "" then return shown(name) end
   return field .. "." .. shown(name)
-end
-
--- Loops over single bytes are compiled to machine code, so megabytes of spaces cost milliseconds.
-local function skip_space(text, at)
-  local char = byte(text, at)
-  while char == 32 or char == 9 or char == 13 or char == 10 do
-    at = at + 1
-    char = byte(text, at)
-  end
-  return at
-end
-
--- The next backslash and the next control character of the body that is being checked. A search
--- that is repeated for each string would read a large body many times.
-local next_escape, next_control, escapes = 0, 0, 0
-
-local function find_escape(text, from)
-  if next_escape < from then next_escape = find(text, "\\", from, true) or #text + 1 end
-  return next_escape
-end
-
-local function find_control(text, from)
-  if next_control < from then
-    local _, last = find(text, "^%C*", from)
-    next_control = last + 1
-  end
-  return next_control
-end
-
--- The second characters of the escape sequences that have two: " / \ b f n r t
-local SHORT_ESCAPES = {
-  [34] = true, [47] = true, [92] = true, [98] = true,
-  [102] = true, [110] = true, [114] = true, [116] = true,
-}
-
--- Returns the position of the closing quote, or nil; `at` is the first backslash of the string.
-local function skip_escapes(text, at, field)
-  local char = byte(text, at)
-  while char and char ~= 34 do
-    if char ~= 92 then
-      at = at + 1
-    elseif escapes == ESCAPES_MAX then
-      malformed(field, "must be a string with fewer escape sequences")
-    elseif SHORT_ESCAPES[byte(text, at + 1)] then
-      at, escapes = at + 2, escapes + 1
-    elseif find(text, "^u%x%x%x%x", at + 1) then
-      at, escapes = at + 6, escapes + 1
-    else
-      malformed(field, "must be a string with valid escape sequences")
-    end
-    char = byte(text, at)
-  end
-  return char and at
-end
-
--- Returns the position after a string, from its opening quote.
-local function skip_string(text, at, field)
-  if byte(text, at) ~= 34 then malformed(field, "must be a string in quotes") end
-  local stop, escape = find(text, '"', at + 1, true), find_escape(text, at + 1)
-  if stop and escape < stop then stop = skip_escapes(text, escape, field) end
-  if find_control(text, at + 1) < (stop or #text + 1) then
-    malformed(field, "must be a string without unescaped control characters")
-  end
-  if not stop then malformed(field, "must be a string with a closing quote") end
-  return stop + 1
-end
-
--- Returns the raw text of a string, and the position after it.
-local function read_string(text, at, field)
-  local stop = skip_string(text, at, field)
-  return sub(text, at + 1, stop - 2), stop
 end
 
 local function read_number(text, at, field)
@@ -176,7 +93,7 @@ local function read_list(text, at, close, field, element)
 end
 
 local function read_member_name(text, at, field)
-  if byte(text, at) ~= 34 then malformed(field, "must have the names of its fields in quotes") end
+  if byte(text, at) ~= 34 then malformed(field, "must have its fields' names in double quotes") end
   local name, place = read_string(text, at, field)
   place = skip_space(text, place)
   if byte(text, place) ~= 58 then
@@ -211,7 +128,8 @@ local read_message
 local function read_value(text, at, known, field, depth)
   local kind, of = known[2], known[4]
   if kind == "message" then return read_message(text, at, of, nil, field, depth + 1) end
-  if kind == "string" or kind == "bytes" then return skip_string(text, at, field) end
+  if kind == "string" then return skip_string(text, at, field) end
+  if kind == "bytes" then return skip_base64(text, at, field) end
   if LIMITS[kind] then return read_integer(text, at, known, field) end
   if kind == "enum" then return read_enum(text, at, of, field) end
   if kind == "bool" then
@@ -378,11 +296,14 @@ function envoy_on_request(handle)
   if headers:get(":method") == "HEAD" then answer_as_get(handle, headers) end
   if route.etag then keep_known_tags(handle, headers) end
   if route.body ~= "json" then return end
+  local bytes_max = metadata:get("body_bytes_max")
   -- If the body is empty, the content type has no meaning, so its fault is used after the wait.
   fault = kind_fault(headers)
   -- `headers` is no longer valid after the wait for the body, so it is fetched again.
   local body = handle:body(true)
   local length = body:length()
+  -- The buffer filter accepts any body that arrives in one frame of HTTP/2, of up to 16 KiB.
+  if length > bytes_max then return handle:respond({[":status"] = "413"}) end
   if length == 0 then
     body:setBytes("{}")
     handle:headers():replace("content-type", "application/json")

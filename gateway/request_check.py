@@ -23,7 +23,7 @@ from services.contracts.rule_texts import (
     rule_text,
 )
 
-_FILES = ("media.lua", "claims.lua", "responses.lua", "request_check.lua")
+_FILES = ("media.lua", "claims.lua", "responses.lua", "strings.lua", "request_check.lua")
 _CODE = tuple(Path(__file__).with_name(name) for name in _FILES)
 _KINDS = {
     FieldDescriptor.TYPE_STRING: "string",

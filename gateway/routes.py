@@ -53,6 +53,15 @@ class GatewayRoute:
     """Whether the service sends the header ETag, because it returns a resource with an etag."""
 
     @property
+    def accepts_large(self) -> bool:
+        """Whether the contract itself sets the largest body, as for a picture."""
+        return self.body_bytes_max > 0
+
+    def body_limit(self, general: int, public: int) -> int:
+        """Return the largest body; `general` and `public` are for methods without their own."""
+        return self.body_bytes_max or (public if self.audience is Audience.PUBLIC else general)
+
+    @property
     def variables(self) -> tuple[str, ...]:
         """Fields of the request that are in the path."""
         return tuple(_VARIABLE.findall(self.template))

@@ -15,6 +15,16 @@ from sandbox.phone import Phone
 from sandbox.seed import faces
 
 ORIGIN = "https://app.bp.example"
+NO_ID = "00000000-0000-7000-8000-000000000000"
+READS = {
+    "auth": "/v1/auth/sessions",
+    "customers": "/v1/accounts",
+    "notifications": "/v1/notifications",
+    "payments": f"/v1/transfers/interbank/{NO_ID}",
+    "transfers": f"/v1/transfers/internal/{NO_ID}",
+}
+"""Service -> a path that it serves to a customer with a token: all services that a token reaches.
+The last two answer 404."""
 _CODE = re.compile(r"#(\d{6})$")
 
 
@@ -121,12 +131,17 @@ class App:
     async def step_up(self) -> Answer:
         """Present the second and third factor again; keep the new access token."""
         before = len(await self.texts())
-        started = await self.post("step-up", {}, token=self.phone.access_token)
+        started = await self.begin_step_up()
         if started.status != 200:
             return started
         session_id = started.body["sessionId"]
         asked = await self.verify_otp(session_id, await self.code(before))
         return asked if asked.status != 200 else await self.answer_biometric(session_id, asked)
+
+    async def begin_step_up(self) -> Answer:
+        """Ask for the second factor again."""
+        body = {"deviceToken": self.phone.device_token}
+        return await self.post("step-up", body, token=self.phone.access_token)
 
     async def register_key(self) -> Answer:
         """Register FaceID or TouchID of this telephone."""

@@ -22,11 +22,10 @@ from ops.waiting import scaled_s, until
 from sandbox.seed import cluster, logins, people, planting
 from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
+from services.chassis.revocations import TOKEN_LIFE_S
 
 DRAIN_S = 60.0
 """How long the judge waits for work in flight."""
-TOKEN_LIFE_S = 900
-"""The lifetime of the provider's own tokens; the gateway refuses a much longer one."""
 SCOPES = "transfers:write transfers:read accounts:read auth:read auth:write"
 BO = {
     "name": "Bo Rivera",
@@ -34,6 +33,8 @@ BO = {
     "accountNumber": "123456",
     "accountType": "CHECKING",
 }
+NO_REASON = "(no reason)"
+"""The reason of an answer that has no ErrorInfo."""
 _numbers = itertools.count(1)
 
 
@@ -50,14 +51,12 @@ class Answer:
     @property
     def reason(self) -> str:
         """The ErrorInfo reason of an error."""
-        return next(
-            (d["reason"] for d in self.body.get("details", []) if "reason" in d), "(no reason)"
-        )
+        return next((d["reason"] for d in self.body.get("details", []) if "reason" in d), NO_REASON)
 
 
 @dataclass(frozen=True)
 class Customer:
-    """One customer with a checking account and a token, valid for a quarter of an hour."""
+    """One customer with a checking account and a token, valid for TOKEN_LIFE_S."""
 
     user_name: str
     customer_id: uuid.UUID

@@ -37,6 +37,8 @@ class Flags(IntFlag):
 
     USER_PRESENT = 0x01
     USER_VERIFIED = 0x04
+    BACKUP_ELIGIBLE = 0x08
+    BACKED_UP = 0x10
     KEY_INCLUDED = 0x40
 
 

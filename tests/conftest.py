@@ -25,9 +25,6 @@ HOME = ".bp-test"
 LANES = ("stack", "alone")
 BCRYPT_COST = "6"
 """The cost of passwords in the stacks of tests: hundreds of logins at 12 would use both cores."""
-QUICK = ("tests/architecture", "tests/unit", "tests/golden")
-"""Folders whose tests start no store and no proxy. They run in the lane `stack`, because all tests
-without the stack take longer than all tests with it."""
 FREE_LANES = pytest.StashKey[list[str]]()
 
 
@@ -70,12 +67,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def lane(item: pytest.Item) -> str:
-    """Return the lane of a test: `stack` by its marker or its folder, else `alone`.
+    """Return the lane of a test: `stack` if it uses the stack, else `alone`.
 
-    There is one stack per session, and two workers would break each other's.
+    There is one stack per session, and two workers would break each other's. Each lane takes about
+    half of the time.
     """
-    quick = any(item.path.is_relative_to(REPO / folder) for folder in QUICK)
-    return "stack" if quick or item.get_closest_marker("stack") else "alone"
+    return "stack" if item.get_closest_marker("stack") else "alone"
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from gateway.openapi.examples import EXAMPLES
 from gateway.openapi.links import Method, links
 from gateway.openapi.schemas import Schemas
 from gateway.replies import (
+    BODY_KIB_MAX,
     NO_LENGTH,
     PUBLIC_BODY_KIB_MAX,
     REPLIES,
@@ -71,7 +72,7 @@ def document(descriptor_set: bytes) -> dict[str, Any]:
 _INFO = {
     "title": "BP banking API",
     "version": "1.0.0",
-    "summary": "Interbank transfers, book transfers, balances, accounts.",
+    "summary": "Logins, transfers, balances, accounts, statements, messages.",
     "description": (
         "Amounts are in minor units (cents); int64 is a JSON string. Unknown fields are rejected. "
         "Answers use lowerCamelCase. Requests may also use the contract's names in snake_case, "
@@ -205,15 +206,9 @@ def _responses(
         answers["200"]["headers"] = _ETAG
         answers["304"] = _NOT_MODIFIED
     for status, names in sorted(_failures(route, contract, reasons).items()):
-        own = _own_body_bytes(contract) if status == TOO_LARGE else 0
-        answers[str(status)] = failures.reference(status, names, own)
+        limit = route.body_limit(BODY_KIB_MAX * 1024, PUBLIC_BODY_KIB_MAX * 1024)
+        answers[str(status)] = failures.reference(status, names, limit)
     return answers
-
-
-def _own_body_bytes(contract: MethodContract) -> int:
-    """Return the largest body of a method, or 0 for the gateway's limit for all methods."""
-    public = contract.audience is Audience.PUBLIC
-    return contract.body_bytes_max or (PUBLIC_BODY_KIB_MAX * 1024 if public else 0)
 
 
 class _Failures:
@@ -226,9 +221,9 @@ class _Failures:
     def reference(self, status: int, reasons: list[str], body_bytes: int) -> dict[str, str]:
         """Return a reference to the response for a status with these reasons.
 
-        `body_bytes` is the method's own largest body, or 0.
+        A 413 also says `body_bytes`, the method's largest body.
         """
-        key = (status, tuple(reasons), body_bytes)
+        key = (status, tuple(reasons), body_bytes if status == TOO_LARGE else 0)
         if key not in self._names:
             alike = sum(1 for known, *_ in self._names if known == status)
             self._names[key] = f"Error{status}" + (chr(ord("A") + alike) if alike else "")
@@ -252,7 +247,7 @@ def _failures(
         found[415] = []
     if route.idempotency_key_required:
         found[409] = []
-    if route.body_bytes_max:
+    if route.accepts_large:
         found[NO_LENGTH] = []
     own = ".".join(contract.service.split(".")[:3])
     for package in ("bp.policy.v1", own):
@@ -277,7 +272,7 @@ def _may_have(contract: MethodContract, reason: str) -> bool:
 
 def _failure(status: int, names: list[str], body_bytes: int) -> dict[str, Any]:
     reply = next((each for each in REPLIES if each.http == status), None)
-    if reply and body_bytes:
+    if reply and status == TOO_LARGE:
         reply = replace(reply, message=too_large_message(body_bytes))
     text = reply.message if reply else "The request conflicts with an earlier one."
     said = f"{text} Reasons: {', '.join(names)}." if names else text

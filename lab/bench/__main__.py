@@ -53,9 +53,7 @@ LONG_ONLY = ("soak",)
 def main(arguments: Sequence[str]) -> int:
     """Measure, write the report and print it. Return 1 when the bench is void."""
     options = parser().parse_args(arguments)
-    scale = Scale(
-        options.quick, options.long, options.seconds, options.connections, options.pgledger
-    )
+    scale = scale_of(options)
     home, found, wanted = home_at(options.home), Findings(), _wanted(options)
     own = options.home == _own_home()
     given = f' ARGS="{" ".join(arguments)}"' if arguments else ""
@@ -119,6 +117,17 @@ async def _measure(
         await part(replace(bench, callers=await orders.payers(test_bench)))
     if not bench.found.too_many:
         await judged(bench)
+
+
+def scale_of(options: argparse.Namespace) -> Scale:
+    """Return the scale that the options of the command line ask for."""
+    return Scale(
+        quick=options.quick,
+        long=options.long,
+        seconds=options.seconds,
+        connections=options.connections,
+        peer=options.pgledger,
+    )
 
 
 def _own_home() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.bench.load.orders import Payer, Request
-from lab.bench.runs import Load, Result, run
+from lab.bench.runs import During, Load, Result, run
 from lab.bench.test_bench import TestBench
 
 QUICK_WARM_UP_S = 2.0
@@ -17,7 +17,7 @@ OPEN_CONNECTIONS = 256
 """More connections than requests in flight, so that an arrival rarely waits for a connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
     """How long the runs are and how many connections they use."""
 
@@ -25,6 +25,8 @@ class Scale:
     long: bool = False
     seconds: float | None = None
     """Measured seconds of each run. None: each run uses its own default."""
+    quick_warm_up_s: float = QUICK_WARM_UP_S
+    """Warm-up of each run, if `quick`."""
     connections: int = 64
     peer: Path | None = None
     """A file with the SQL of another ledger, measured for comparison."""
@@ -32,7 +34,7 @@ class Scale:
     def load(self, name: str, connections: int, warm_up_s: float, seconds: float) -> Load:
         """Return a closed loop with the given length, unless the options ask for another."""
         if self.quick:
-            warm_up_s, seconds = QUICK_WARM_UP_S, QUICK_S
+            warm_up_s, seconds = self.quick_warm_up_s, QUICK_S
         return Load(name, connections, warm_up_s, self.seconds or seconds)
 
     def arrivals(self, name: str, rate: float, warm_up_s: float, seconds: float) -> Load:
@@ -90,6 +92,7 @@ class Bench:
         baseline_pid: int | None = None,
         instead: Mapping[str, int] | None = None,
         later: Sequence[Sequence[Request]] = (),
+        during: During | None = None,
     ) -> Result:
         """Run a load and add its result to the findings. See `runs.run` for the arguments."""
         self.say(f"{load.name}: {load.warm_up_s + load.seconds:g} s")
@@ -100,6 +103,7 @@ class Bench:
             baseline_pid=baseline_pid,
             instead=instead,
             later=later,
+            during=during,
         )
         self.found.results.append(result)
         return result

@@ -6,14 +6,17 @@ import asyncio
 import secrets
 import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import orjson
 
 from lab.bench import series
-from lab.bench.load.generator import Outcome, Plan
+from lab.bench.load.generator import MEASURING, Outcome, Plan
 from lab.bench.load.orders import Request
 from lab.bench.meters import completeness
 from lab.bench.meters.meter import Spent, metered
@@ -25,6 +28,11 @@ REFUSED_SHARE_MAX = 0.001
 """A larger share of refused requests makes a run void, because it did not measure transfers."""
 TOKENS_USED_S = TOKEN_LIFE_S * 2 / 3
 """How long a run uses its tokens before it changes to new ones."""
+
+
+During = AbstractAsyncContextManager["asyncio.Future[Any] | None"]
+"""Other work of a run: it begins with the measured time and ends after the last answer. It may give
+a future: when that is done, the measured time ends early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +121,15 @@ async def run(
     baseline_pid: int | None = None,
     instead: Mapping[str, int] | None = None,
     later: Sequence[Sequence[Request]] = (),
+    during: During | None = None,
 ) -> Result:
     """Run a load and check that every accepted transfer is complete.
 
     `baseline_pid` is the process id of the baseline when it replaces payments. The baseline has no
     events, so the run does not wait for them and does not check completeness. `instead` has the
     process id of each process that replaces a part in this run. `later` has the same requests with
-    new tokens, once for each later `TOKENS_USED_S` of the run.
+    new tokens, once for each later `TOKENS_USED_S` of the run. `during` is entered when the warm-up
+    has ended.
     """
     prefix = f"bench-{secrets.token_hex(6)}"
     pids = test_bench.pids() | dict(instead or {})
@@ -127,7 +137,8 @@ async def run(
         pids["payments"] = baseline_pid
     drained = None
     async with metered(test_bench, pids) as spent:
-        outcome = await _generate(test_bench, load, requests, prefix, later)
+        plan = _plan(test_bench, load, requests, prefix, later)
+        outcome = await _generate(plan, during or nullcontext())
         void = refusals(outcome)
         if baseline_pid is None:
             try:
@@ -148,14 +159,14 @@ def refusals(outcome: Outcome) -> list[str]:
     return [f"{refused} of {outcome.sent} requests were refused or unanswered: {shown}"]
 
 
-async def _generate(
+def _plan(
     test_bench: TestBench,
     load: Load,
     requests: Sequence[Request],
     prefix: str,
     later: Sequence[Sequence[Request]],
-) -> Outcome:
-    plan = Plan(
+) -> Plan:
+    return Plan(
         host=test_bench.gateway_host,
         port=test_bench.gateway_port,
         ca_file=test_bench.where["BP_CA_FILE"],
@@ -170,6 +181,9 @@ async def _generate(
         later_heads=[[head for head, _ in each] for each in later],
         heads_s=TOKENS_USED_S,
     )
+
+
+async def _generate(plan: Plan, during: During) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         plan_file, outcome_file = Path(folder) / "plan.json", Path(folder) / "outcome.json"
         plan_file.touch(mode=0o600)  # it contains the customers' tokens
@@ -177,7 +191,22 @@ async def _generate(
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "lab.bench.load.generator", str(plan_file), str(outcome_file)),
             cwd=REPO,
+            stdout=PIPE,
+            start_new_session=True,
         )
-        if await process.wait():
+        report = await cast("asyncio.StreamReader", process.stdout).readline()
+        async with during if report == MEASURING else nullcontext() as over:
+            await _ended(process, over)
+        if process.returncode:
             raise RuntimeError(f"the load generator ended with {process.returncode}")
         return Outcome(**orjson.loads(outcome_file.read_bytes()))
+
+
+async def _ended(process: asyncio.subprocess.Process, over: asyncio.Future[Any] | None) -> None:
+    """Wait until the load generator has ended. When `over` is done, it ends its run early."""
+    ended = asyncio.create_task(process.wait())
+    if over is not None:
+        await asyncio.wait((ended, over), return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            process.terminate()
+    await ended

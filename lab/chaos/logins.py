@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import aiohttp
+import asyncpg
 
 from lab.chaos.expected_balances import Difference
 from lab.chaos.orders import NO_ANSWER, REPEATED_STATUS, SERVER_FAULT
@@ -30,6 +31,9 @@ CODE_S = 5.0
 HEALED_S = 90.0
 """How long a login may take after the last fault: an open breaker of the SMS gateway lasts 60 s."""
 _NOTHING = Answer(NO_ANSWER, "", {}, {})
+
+STORES_DOWN = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""How a new customer's databases fail while PostgreSQL stops or starts."""
 
 
 class Logins:
@@ -74,7 +78,7 @@ class Logins:
         app: App | None = None
         while time.monotonic() < end_s:
             await asyncio.sleep(PAUSE_S)
-            app = app or await self._opened()
+            app = app or await self.opened()
             if app is not None and await self._log_in(app):
                 await self._refresh_until(app, end_s)
 
@@ -84,11 +88,17 @@ class Logins:
             if not await self._refreshed(app):
                 return
 
-    async def _opened(self) -> App | None:
+    async def opened(self) -> App | None:
         """Return a new customer's app; None while the stores are down."""
         try:
             return await self._app()
-        except (OSError, aiohttp.ClientError, TimeoutError, ConnectionError):
+        except STORES_DOWN:
+            return None
+        except ExceptionGroup as several:
+            # The databases are written at the same time.
+            _, others = several.split(STORES_DOWN)
+            if others is not None:
+                raise others from None
             return None
 
     async def _refreshed(self, app: App) -> bool:

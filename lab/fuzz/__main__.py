@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.fuzz import document, enumeration, rpcs
-from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks, secrets_of
 from lab.fuzz.mesh import Mesh
 from lab.fuzz.messages import Ids
 from sandbox.client import BankClient, Customer
@@ -70,16 +70,15 @@ def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
     people = asyncio.run(open_people(stack))
     found, shown = _at_the_gateway(stack, people, options)
     people = asyncio.run(_renewed(stack, people))
-    found += _on_the_mesh(stack, people, options)
+    ids = asyncio.run(_ids(stack, people))
+    found += _on_the_mesh(stack, people[0], ids, options)
     found += asyncio.run(_times_of_logins(stack, options.pairs))
     verdict = asyncio.run(_judged(stack))
     print(
         f"judge: {'all stores agree' if verdict else 'the stores disagree; run bpctl ledger check'}"
     )
-    secrets_of_all = [
-        one for person in (*shown, *people) for one in (person.token, person.user_name)
-    ]
-    written = find_leaks(stack, (PAYEE_NAME, PAYEE_ACCOUNT, *secrets_of_all))
+    words = {PAYEE_NAME, PAYEE_ACCOUNT, enumeration.WRONG, *secrets_of((*shown, *people), ids)}
+    written = find_leaks(stack, words)
     print(f"logs: {'no personal data and no secrets' if not written else 'see the findings'}")
     found += written
     return found if verdict else [*found, "the judge found that the stores disagree"]
@@ -170,15 +169,14 @@ async def _ids(stack: RunningStack, people: Sequence[Customer]) -> Ids:
 
 
 def _on_the_mesh(
-    stack: RunningStack, people: Sequence[Customer], options: argparse.Namespace
+    stack: RunningStack, customer: Customer, ids: Ids, options: argparse.Namespace
 ) -> list[str]:
-    ids = asyncio.run(_ids(stack, people))
     mesh, found, calls, begun = Mesh(stack), list[str](), 0, time.monotonic()
     try:
         for contract in rpcs.methods():
             try:
                 tally = rpcs.attack(
-                    mesh, contract, people[0], ids, examples=options.calls, seed=options.seed
+                    mesh, contract, customer, ids, examples=options.calls, seed=options.seed
                 )
             except rpcs.BrokenContractError as error:
                 notes = " ".join(getattr(error, "__notes__", []))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from gateway.open_bodies import BodyPool, PoolLimits
+from gateway.open_bodies import PoolLimits
 from gateway.routes import GatewayRoute
 from services.contracts import MethodContract
 
@@ -255,7 +255,8 @@ class Edge:
     classes: tuple[tuple[str, Bucket], ...]
     large_bodies_per_address: Bucket
     large_bodies_total: Bucket
-    open_bodies: tuple[tuple[BodyPool, PoolLimits], ...]
+    open_small: PoolLimits
+    open_large: PoolLimits
     tracked_max: int
     cors: Cors
     limits: EdgeLimits

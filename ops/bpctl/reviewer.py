@@ -39,7 +39,7 @@ def checked_note(text: str) -> str:
     """Return the note without surrounding spaces; raise ValueError if it cannot be recorded."""
     note = text.strip()
     if not note:
-        raise ValueError("The note is empty. Give the reason for the decision")
+        raise ValueError("The note is empty. Give the reason")
     if "\0" in note:
         raise ValueError("The note contains a NUL character")
     try:

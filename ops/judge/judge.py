@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaException
+from redis.exceptions import RedisError
 
 from ops.judge import messages, record
 from ops.judge.books import Bank, Place, read_bank
@@ -112,10 +113,10 @@ class _Round:
         # Read before the books: an event in these spans was committed before the books are read.
         topics = (*TOPICS, *(topic + DEAD_LETTER_SUFFIX for topic in TOPICS))
         spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, topics), None)
-        reading = [
+        reading: list[Awaitable[Any]] = [
             self._read(WRITE_DATABASE, read_bank(stores, findings), None),
             self._read(AUTH_DATABASE, read_logins(stores, findings), None),
-            self._read("valkey", compare_sessions(stores, findings), None),
+            self._sessions(),
         ]
         if spans is not None:
             events = asyncio.to_thread(self._topics.read, spans, self._take)
@@ -168,6 +169,11 @@ class _Round:
             self._messages(whole),
         ]
 
+    async def _sessions(self) -> None:
+        """Compare the two stores of sessions; report the one that is unreadable."""
+        comparing = compare_sessions(self._stores, self._findings)
+        await self._read(AUTH_DATABASE, self._read("valkey", comparing, None, (RedisError,)), None)
+
     async def _messages(self, whole: bool) -> None:
         stores, findings = self._stores, self._findings
         messages = compare_messages(stores, self._tale, whole, findings)
@@ -175,10 +181,16 @@ class _Round:
         if deliveries is not None:
             await self._read("fcm", compare_pushes(stores, deliveries, findings), None)
 
-    async def _read(self, store: str, reading: Awaitable[Any], otherwise: Any) -> Any:
+    async def _read(
+        self,
+        store: str,
+        reading: Awaitable[Any],
+        otherwise: Any,
+        unreadable: tuple[type[Exception], ...] = (*UNREADABLE, KafkaException),
+    ) -> Any:
         try:
             return await reading
-        except (*UNREADABLE, KafkaException) as error:
+        except unreadable as error:
             actual = f"{type(error).__name__}: {error}"
             self._findings.add(Kind.STORE_UNREADABLE, "readable", actual, store=store)
             return otherwise

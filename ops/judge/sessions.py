@@ -11,16 +11,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Any
 
 import asyncpg
-from redis.asyncio import Redis
 
 from ops.judge.findings import Findings, Kind
 from ops.judge.stores import AUTH_DATABASE, PAGE_ROWS, Stores, queries
 from ops.waiting import scaled_s
 from services.auth.families import LOGIN_ENDS_MS
-from services.auth.revocations_out import MATTERS
+from services.chassis.revocations import KEPT_S, SET, TOKEN_LIFE_S
 from services.kernel.clock import utc_now
 
 SETTLE_S = 6.0
@@ -31,24 +30,11 @@ JUST_NOW = timedelta(seconds=5)
 LOGIN_ENDS = timedelta(milliseconds=2 * LOGIN_ENDS_MS)
 """A login writes the refresh tokens before the row. After LOGIN_ENDS_MS, auth deletes the tokens of
 a login that wrote no row; the other half is for a backlog of that work."""
-TOKEN_LIFE = timedelta(minutes=10)
+MATTERS = timedelta(seconds=KEPT_S)
+TOKEN_LIFE = timedelta(seconds=TOKEN_LIFE_S)
 """How long an access token lives, so how long a revoked session must be in the set."""
 FIRST_ID = uuid.UUID(int=0)
 _UUID_TIME_VERSION = 7
-
-
-class _Valkey(Protocol):
-    """The commands that the judge's user may execute; the client's own types are wider."""
-
-    async def scan(
-        self, cursor: int, match: str, count: int, _type: str, /
-    ) -> tuple[int, list[bytes]]:
-        """Return the next cursor, 0 at the end, and keys."""
-        ...
-
-    async def zmscore(self, key: str, members: Sequence[str], /) -> list[float | None]:
-        """Return the scores of members; None for one that the set does not have."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +42,10 @@ class _Comparison:
     """One comparison of all sessions."""
 
     connection: asyncpg.Connection
-    client: Redis
+    valkey: Any
+    """A client of Valkey as the judge's user. It is untyped, because the types of its methods
+    include those of its blocking twin."""
     findings: Findings
-
-    @property
-    def _valkey(self) -> _Valkey:
-        return cast("_Valkey", self.client)
 
     async def run(self) -> None:
         """Compare the refresh tokens, then the open sessions, then those that ended recently."""
@@ -100,7 +84,8 @@ class _Comparison:
         """Yield pages of the ids of sessions with refresh tokens; an id may come twice."""
         cursor = -1
         while cursor != 0:
-            cursor, keys = await self._valkey.scan(max(cursor, 0), "family:*", PAGE_ROWS, "HASH")
+            position = max(cursor, 0)
+            cursor, keys = await self.valkey.scan(position, "family:*", PAGE_ROWS, "HASH")
             if keys:
                 names = (key.decode(errors="replace") for key in keys)
                 yield [name.partition(":")[2] for name in names]
@@ -108,10 +93,10 @@ class _Comparison:
     async def _owners(self, session_ids: Sequence[str]) -> list[dict[str, str] | None]:
         """Return whose refresh tokens they are; None for tokens that do not exist."""
         names = ("customer_id", "device_id")
-        async with self.client.pipeline(transaction=False) as pipe:
+        async with self.valkey.pipeline(transaction=False) as pipe:
             for session_id in session_ids:
                 pipe.hmget(f"family:{session_id}", *names)
-            answers = cast("list[list[bytes | None]]", await pipe.execute())
+            answers: list[list[bytes | None]] = await pipe.execute()
         return [
             {name: (value or b"").decode() for name, value in zip(names, values, strict=True)}
             if any(values)
@@ -134,7 +119,7 @@ class _Comparison:
             last = rows[-1]["session_id"]
 
     async def _compare_revoked(self, open_ids: Sequence[str]) -> None:
-        scores = await self._valkey.zmscore("revoked", open_ids)
+        scores = await self.valkey.zmscore(SET, open_ids)
         revoked = [one for one, score in zip(open_ids, scores, strict=True) if score is not None]
         # Those that ended since their row was read are no difference.
         for row in await self.connection.fetch(queries("auth").sessions_of, revoked, JUST_NOW):
@@ -149,7 +134,7 @@ class _Comparison:
         while rows := await self.connection.fetch(sql, after, last, JUST_NOW, PAGE_ROWS):
             ids = [str(row["session_id"]) for row in rows]
             self.findings.checked["revoked_sessions"] += len(ids)
-            for row, position in zip(rows, await self._valkey.zmscore("revoked", ids), strict=True):
+            for row, position in zip(rows, await self.valkey.zmscore(SET, ids), strict=True):
                 self._compare_revocation(str(row["session_id"]), row["end_time"], position)
             after, last = rows[-1]["end_time"], rows[-1]["session_id"]
 

@@ -10,12 +10,11 @@ import aiohttp
 import asyncpg
 import orjson
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from ops.waiting import scaled_s
 from services.chassis.postgres import Queries, load_queries
+from services.chassis.valkey import valkey_client
 
 HTTP_TIMEOUT_S = 20.0
 HTTP_NOT_FOUND = 404
@@ -59,12 +58,13 @@ class Stores:
 
         `valkey_login` has the fields of the secret `valkey/judge`: username, password.
         """
+        socket, timeout_s = Path(addresses["BP_VALKEY_SOCKET"]), scaled_s(VALKEY_TIMEOUT_S)
         return cls(
             connect=connect,
             kafka_bootstrap=addresses["BP_KAFKA_BOOTSTRAP"],
             ach_control=Path(addresses["BP_PARTNER_ACH_CONTROL_SOCKET"]),
             fcm_control=Path(addresses["BP_PARTNER_FCM_CONTROL_SOCKET"]),
-            valkey=lambda: valkey_client(addresses["BP_VALKEY_SOCKET"], valkey_login),
+            valkey=lambda: valkey_client(socket, valkey_login, timeout_s),
         )
 
     async def value(self, database: str, statement: str) -> int:
@@ -86,20 +86,6 @@ class Stores:
                 yield connection
         finally:
             await connection.close()
-
-
-def valkey_client(socket: str, login: Mapping[str, str]) -> Redis:
-    """Return a client of Valkey that connects at its first call and repeats no call."""
-    return Redis(
-        unix_socket_path=socket,
-        username=login["username"],
-        password=login["password"],
-        socket_timeout=scaled_s(VALKEY_TIMEOUT_S),
-        socket_connect_timeout=scaled_s(VALKEY_TIMEOUT_S),
-        retry=Retry(NoBackoff(), 0),
-        # The judge's user has no right to name its connections.
-        driver_info=None,
-    )
 
 
 async def pages(connection: asyncpg.Connection, statement: str) -> AsyncIterator[list[Any]]:

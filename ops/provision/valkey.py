@@ -36,7 +36,7 @@ RIGHTS = {
 _OPERATIONS = {
     PROBE: "resetchannels -@all +ping",
     # SCAN returns the names of all keys, because rights cannot restrict it. They hold no secret.
-    JUDGE: "resetchannels -@all +scan +hmget +zmscore %R~family:* %R~revoked",
+    JUDGE: "resetchannels -@all +ping +scan +hmget +zmscore %R~family:* %R~revoked",
     OPERATOR: "allchannels +@all ~*",
 }
 

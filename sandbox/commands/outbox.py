@@ -45,7 +45,7 @@ def outbox(
         typer.echo(json.dumps({"messages": shown}))
         return
     if not shown:
-        typer.echo("No messages.", err=True)
+        typer.echo("No messages. Check the receiver, such as +15556416073 or device-ana.", err=True)
     for message in shown:
         typer.echo(_printable(line(message)))
 

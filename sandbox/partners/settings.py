@@ -144,7 +144,7 @@ class OauthSettings(PartnerSettings):
     issuer: str = "https://oauth.example"
     audience: str
     clients: tuple[OauthClient, ...]
-    token_ttl_s: int = Field(default=900, ge=1)
+    token_ttl_s: int = Field(default=600, ge=1)
     session_token_ttl_s: int = Field(default=600, ge=1)
     grant_ttl_s: int = Field(default=30 * 86_400, ge=1)
     refresh_leeway_s: float = Field(default=60, ge=0)

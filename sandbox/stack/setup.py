@@ -63,8 +63,8 @@ def missing_tools() -> list[str]:
         missing.append("Maven")
     if shutil.which("make") is None:
         missing.append("make")
-    if shutil.which("setpriv") is None or shutil.which("chrt") is None:
-        missing.append("util-linux (setpriv, chrt)")
+    if shutil.which("setpriv") is None:
+        missing.append("util-linux (setpriv)")
     return missing
 
 

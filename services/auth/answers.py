@@ -1,4 +1,5 @@
-"""The answers of completed logins in Valkey, for apps that lost them: 60 seconds, encrypted.
+"""The answers of completed logins and resets in Valkey, for apps that lost them: 60 seconds,
+encrypted.
 
 A phone often loses its connection while the bank checks a face. It repeats the same call and gets
 the same tokens. Only the id of the login session decrypts an answer, and only for the same request.
@@ -6,10 +7,9 @@ the same tokens. Only the id of the login session decrypts an answer, and only f
 
 import hashlib
 import uuid
-from base64 import b64decode, b64encode
-from dataclasses import astuple, fields
+from dataclasses import astuple
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -19,10 +19,12 @@ from services.auth.app_sealing import seal, unseal
 from services.auth.device_keys import Assertion
 from services.auth.login_sessions import session_digest
 from services.auth.results import LoggedIn
-from services.auth.state import Device, TokenPair
+from services.auth.state import ShownDevice, TokenPair
 
 KEPT_S = 60
-_PURPOSE = b"bp.auth: the answer of a completed login"
+_PURPOSE = b"bp.auth: the answer of a completed login, form 2"
+"""Its number grows with each change of the JSON, so that no process reads another form."""
+_RESET = b"bp.auth: a completed reset"
 
 
 class Answers:
@@ -34,7 +36,7 @@ class Answers:
 
     async def keep(self, login_session_id: str, request: bytes, answer: LoggedIn) -> None:
         """Keep the answer of a request; `request` is the result of `request_digest`."""
-        sealed = seal(login_session_id, _PURPOSE, encode(answer), request)
+        sealed = seal(login_session_id.encode(), _PURPOSE, encode(answer), request)
         await self._valkey.set(answer_key(login_session_id), sealed, ex=KEPT_S)
 
     async def read(self, login_session_id: str, request: bytes) -> LoggedIn | None:
@@ -42,10 +44,27 @@ class Answers:
         sealed = await self._valkey.get(answer_key(login_session_id))
         if sealed is None:
             return None
+        secret = login_session_id.encode()
         try:
-            return decode(unseal(login_session_id, _PURPOSE, cast(bytes, sealed), request))
+            return decode(unseal(secret, _PURPOSE, cast(bytes, sealed), request))
         except InvalidTag:
             return None
+
+    async def keep_reset(self, login_session_id: str, request: bytes) -> None:
+        """Note that a reset is complete; `request` is the result of `digest_of_all`."""
+        sealed = seal(login_session_id.encode(), _RESET, b"", request)
+        await self._valkey.set(answer_key(login_session_id), sealed, ex=KEPT_S)
+
+    async def is_reset(self, login_session_id: str, request: bytes) -> bool:
+        """Return whether the same request has completed its reset in the last 60 seconds."""
+        sealed = await self._valkey.get(answer_key(login_session_id))
+        if sealed is None:
+            return False
+        try:
+            unseal(login_session_id.encode(), _RESET, cast(bytes, sealed), request)
+        except InvalidTag:
+            return False
+        return True
 
 
 def answer_key(login_session_id: str) -> str:
@@ -56,38 +75,29 @@ def answer_key(login_session_id: str) -> str:
 def request_digest(proof: Assertion | bytes, device_name: str) -> bytes:
     """Return the SHA-256 of all fields of a request but the login session's id, 32 bytes."""
     parts = [proof] if isinstance(proof, bytes) else [part.encode() for part in astuple(proof)]
-    digests = [hashlib.sha256(part).digest() for part in (device_name.encode(), *parts)]
-    return hashlib.sha256(b"".join(digests)).digest()
+    return digest_of_all(device_name.encode(), *parts)
+
+
+def digest_of_all(*parts: bytes) -> bytes:
+    """Return one SHA-256 of all parts in their order, 32 bytes."""
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
 
 def encode(answer: LoggedIn) -> bytes:
     """Return the answer as JSON."""
-    document = {
-        "pair": astuple(answer.pair),
-        "device": {one.name: getattr(answer.device, one.name) for one in fields(Device)},
-        "device_token": answer.device_token,
-    }
-    return orjson.dumps(document, default=_text)
+    # `str`, because orjson refuses the subclass of UUID of PostgreSQL's driver.
+    return orjson.dumps(answer, default=str)
 
 
 def decode(value: bytes) -> LoggedIn:
     """Return the answer of its JSON."""
-    document = orjson.loads(value)
-    device = document["device"]
-    made = Device(
+    answer = orjson.loads(value)
+    device = answer["device"]
+    shown = ShownDevice(
         device_id=uuid.UUID(device["device_id"]),
-        customer_id=uuid.UUID(device["customer_id"]),
         device_name=device["device_name"],
-        token_hash=b64decode(device["token_hash"]),
-        credential_id=b64decode(device["credential_id"]),
-        public_key=b64decode(device["public_key"]),
-        sign_count=device["sign_count"],
+        has_key=device["has_key"],
         create_time=datetime.fromisoformat(device["create_time"]),
         last_login_time=datetime.fromisoformat(device["last_login_time"]),
     )
-    return LoggedIn(TokenPair(*document["pair"]), made, document["device_token"])
-
-
-def _text(value: Any) -> str:
-    """Return bytes as base64. orjson also refuses the subclass of UUID of PostgreSQL's driver."""
-    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
+    return LoggedIn(TokenPair(**answer["pair"]), shown, answer["device_token"])

@@ -1,7 +1,9 @@
 """The wiring of the auth service; nothing else here."""
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import asyncpg
 from bp.auth.v1 import auth_service_pb2
@@ -15,6 +17,7 @@ from services.auth.codes import Codes
 from services.auth.counters import FaceChecks, Sends, Tries
 from services.auth.faces import FaceMatch
 from services.auth.families import Families
+from services.auth.free_cores import FreeCores
 from services.auth.grants import EndedGrants, GrantCipher
 from services.auth.grpc_api import AuthApi
 from services.auth.handlers.dependencies import Dependencies, Keys
@@ -29,7 +32,7 @@ from services.auth.revocations_out import Revocations
 from services.auth.sealing import Sealer
 from services.auth.settings import AuthSettings
 from services.auth.store import Store
-from services.auth.upkeep import Upkeep
+from services.auth.upkeep import Reconciliation, Upkeep
 from services.chassis.grpc_server import Server
 from services.chassis.http_client import partner_session
 from services.chassis.kafka import AckedProducer
@@ -49,11 +52,14 @@ def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
     return {SERVICE: AuthApi(deps)}
 
 
+@dataclass(frozen=True, slots=True)
 class _Partners:
     """The clients of the partners, each with its own connections."""
 
-    def __init__(self, sms: SmsGateway, provider: TokenProvider, faces: FaceMatch) -> None:
-        self.sms, self.provider, self.faces = sms, provider, faces
+    sms: SmsGateway
+    receipt_secrets: tuple[bytes, ...]
+    provider: TokenProvider
+    faces: FaceMatch
 
 
 async def _partners(stack: AsyncExitStack, vault: Vault, settings: AuthSettings) -> _Partners:
@@ -65,10 +71,12 @@ async def _partners(stack: AsyncExitStack, vault: Vault, settings: AuthSettings)
         raise ValueError("BP_SOCKET_OUT is not set. Set it to the path of the sidecar's socket.")
     rekognition = Rekognition(settings.socket_out, access, limits)
     stack.callback(rekognition.close)
+    sms_account = await vault.secret("external/sms")
     return _Partners(
-        SmsGateway(sms_session, await vault.secret("external/sms")),
-        TokenProvider(oauth_session, await vault.secret("external/oauth-login")),
-        FaceMatch(rekognition, settings.face_check_s_max),
+        sms=SmsGateway(sms_session, sms_account),
+        receipt_secrets=(sms_account["webhook_secret"].encode(),),
+        provider=TokenProvider(oauth_session, await vault.secret("external/oauth-login")),
+        faces=FaceMatch(rekognition, settings.face_check_s_max),
     )
 
 
@@ -89,11 +97,11 @@ async def _dependencies(
         settings.bcrypt_cost,
         settings.hash_threads_max,
         QueueLimits(settings.hash_queue_max, settings.hash_wait_s_max),
+        FreeCores(os.cpu_count() or 1, settings.hash_threads_max).hashes_at_once,
     )
     stack.callback(passwords.close)
     partners = await _partners(stack, vault, settings)
     cipher = GrantCipher(keys.code_key)
-    sms_secret = await vault.secret("external/sms")
     return Dependencies(
         settings=settings,
         store=Store(pool),
@@ -116,7 +124,7 @@ async def _dependencies(
         faces=partners.faces,
         tokens=PageTokens.of(own),
         background=Background(),
-        receipt_secrets=(sms_secret["webhook_secret"].encode(),),
+        receipt_secrets=partners.receipt_secrets,
     )
 
 
@@ -132,10 +140,15 @@ async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
         stack.callback(producer.close)
         publisher = Publisher(pool, producer)
         requests = OperatorRequests(deps.store, deps.tries, deps.families, deps.revocations)
-        restored = deps.store, deps.families, deps.revocations
-        upkeep = Upkeep(*restored, publisher, requests, deps.passwords, deps.ended_grants)
-        # Before the first call, because the time of a wrong cost would reveal an account.
-        await upkeep.spread_dummies()
+        upkeep = Upkeep(
+            reconciliation=Reconciliation(deps.store, deps.families, deps.revocations),
+            requests=requests,
+            grants=deps.ended_grants,
+            store=deps.store,
+            dummies=deps.passwords.dummies,
+            publisher=publisher,
+        )
+        await upkeep.prepare()
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),

@@ -1,4 +1,4 @@
-"""The challenges of device keys that are being registered, in Valkey. Each is used once."""
+"""The challenges of device keys that are being registered, in Valkey. Each is answered once."""
 
 import uuid
 from typing import Any
@@ -19,10 +19,14 @@ class Challenges:
         """Keep a challenge for five minutes, in place of an earlier one."""
         await self._valkey.set(_key(session_id), challenge, ex=CHALLENGE_S)
 
-    async def take(self, session_id: uuid.UUID) -> bytes:
-        """Return the challenge and forget it; b"" if there is none."""
-        found: Any = await self._valkey.getdel(_key(session_id))
+    async def read(self, session_id: uuid.UUID) -> bytes:
+        """Return the challenge; b"" if there is none."""
+        found: Any = await self._valkey.get(_key(session_id))
         return found or b""
+
+    async def forget(self, session_id: uuid.UUID) -> None:
+        """Use the challenge up, after its key was stored or refused."""
+        await self._valkey.delete(_key(session_id))
 
 
 def _key(session_id: uuid.UUID) -> str:

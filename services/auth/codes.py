@@ -1,12 +1,12 @@
-"""One-time codes in Valkey: six digits, one use, few tries, bound to a session and its purpose.
+"""One-time codes in Valkey: six digits, few tries, bound to a session and its purpose.
 
 Valkey holds a MAC of the code, and counts a try before the code is compared. A new session has a
-code of its own, so the tries of all sessions together are limited elsewhere.
+code of its own, so the tries of all sessions together are limited elsewhere. A right code has one
+use: the session accepts it once, in LoginSessions.advance, which also deletes it.
 """
 
 import hmac
 import secrets
-from dataclasses import dataclass, field
 from enum import Enum
 
 from redis.asyncio import Redis
@@ -24,24 +24,13 @@ class Verdict(Enum):
     """What a try of a code gave."""
 
     RIGHT = "RIGHT"
-    """The code is right, and is used up now."""
+    """The code is right."""
     WRONG = "WRONG"
     """The code is wrong, and can be tried again."""
     WRONG_LAST = "WRONG_LAST"
     """The code is wrong, and no try remains."""
     SPENT = "SPENT"
-    """There is no code: a call has used it, it has expired, or it was never sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """A code that was put in place of an earlier one; both as their MACs."""
-
-    mac: bytes = field(repr=False)
-    earlier_mac: bytes = field(repr=False)
-    """b"" when there was no earlier code."""
-    tries: int
-    """How many tries of the earlier code were taken."""
+    """There is no code: a session accepted it, it has expired, or it was never sent."""
 
 
 class Codes:
@@ -54,45 +43,45 @@ class Codes:
         self._put = load_script(valkey, "put_code")
         self._put_back = load_script(valkey, "put_back_code")
         self._take_try = load_script(valkey, "take_try")
-        self._use = load_script(valkey, "use_code")
+        self._give_back_try = load_script(valkey, "give_back_try")
 
-    async def put(self, session_id: str, purpose: Purpose, code: str) -> Replaced:
+    async def put(self, session_id: str, purpose: Purpose, code: str) -> None:
         """Store a code, with all its tries, in place of an earlier one, until the session ends.
 
         Raises LoginSessionInvalid when the session has ended.
         """
         session = session_digest(session_id)
         mac = digest(self._key, session, purpose, code)
-        earlier = await self._put(keys=[session_key(session), code_key(session)], args=[mac])
-        if not earlier:
+        if not await self._put(keys=[session_key(session), code_key(session)], args=[mac]):
             raise LoginSessionInvalid
-        earlier_mac, tries = earlier
-        return Replaced(mac, earlier_mac, int(tries))
 
-    async def put_back(self, session_id: str, replaced: Replaced) -> None:
-        """Store the earlier code again, because the message with the new one was not sent.
+    async def put_back(
+        self, session_id: str, purpose: Purpose, code: str, *, with_tries: bool = True
+    ) -> None:
+        """Store the code before `code` again, because the message with `code` was not sent.
 
-        The tries of both codes count. Does nothing when there was no earlier code, and when the new
-        one was used or replaced meanwhile.
+        The tries of `code` count, and those of the earlier one if `with_tries`. Does nothing when
+        there was no earlier code, and when `code` was used or replaced meanwhile.
         """
-        if replaced.earlier_mac:
-            args = [replaced.mac, replaced.earlier_mac, replaced.tries]
-            await self._put_back(keys=[code_key(session_digest(session_id))], args=args)
+        session = session_digest(session_id)
+        mac = digest(self._key, session, purpose, code)
+        await self._put_back(keys=[code_key(session)], args=[mac, int(with_tries)])
 
     async def check(self, session_id: str, purpose: Purpose, code: str) -> Verdict:
-        """Take one try and compare the code. Of two parallel right tries, one is RIGHT.
+        """Take one try and compare the code. A wrong code is WRONG_LAST at the last try.
 
-        A wrong code is WRONG_LAST at the last try.
+        A right code gets its try back. LoginSessions.advance lets one of parallel calls use it.
         """
         session = session_digest(session_id)
         taken = await self._take_try(keys=[code_key(session)], args=[self._tries_max])
         if not taken:
             return Verdict.SPENT
         mac, tries = taken
-        if not hmac.compare_digest(mac, digest(self._key, session, purpose, code)):
-            return Verdict.WRONG if tries < self._tries_max else Verdict.WRONG_LAST
-        used = await self._use(keys=[code_key(session)], args=[mac])
-        return Verdict.RIGHT if used else Verdict.SPENT
+        if hmac.compare_digest(mac, digest(self._key, session, purpose, code)):
+            # The session may fail to accept it, and then the same code comes again.
+            await self._give_back_try(keys=[code_key(session)], args=[mac])
+            return Verdict.RIGHT
+        return Verdict.WRONG if tries < self._tries_max else Verdict.WRONG_LAST
 
 
 def new_code() -> str:

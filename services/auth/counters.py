@@ -1,46 +1,48 @@
 """The counters of tries, text messages and face checks in Valkey; each step is one atomic script.
 
-The rules and keys are in throttle.py. Time is Valkey's own, so two processes whose clocks differ
-agree about a lock. Errors of Valkey propagate: without counters, auth checks no factor.
+The rules and keys are in throttle.py and charges.py. Time is Valkey's own, so two processes whose
+clocks differ agree about a lock. Errors of Valkey propagate: without counters, auth checks no
+factor.
 """
 
 import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
-from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 from redis.asyncio import Redis
 
+from services.auth.charges import (
+    FACE_CHECKS_OF_DAY_MAX,
+    RESETS_KEY,
+    WINDOW_S,
+    FaceCheck,
+    Recipient,
+    SendLimits,
+    face_key,
+    send_limits_of,
+)
 from services.auth.errors import OtpSendsExhausted, TriesExhausted
 from services.auth.scripts import load_script
 from services.auth.settings import AuthSettings
 from services.auth.state import Factor
 from services.auth.throttle import (
-    FACE_CHECKS_OF_DAY_MAX,
     FORGET_S,
-    RESETS_KEY,
     RULES,
-    WINDOW_S,
     Counter,
-    FaceCheck,
     Lock,
-    Recipient,
     Rule,
     Scope,
-    SendLimits,
     Subject,
     WrongTry,
     counters_of,
     counters_of_account,
     counters_of_reset,
-    face_key,
-    send_limits_of,
 )
+from services.chassis.unreachable import UNREACHABLE
 
-LUA = Path(__file__).with_name("lua")
 ALARM_SHARE = 0.7
 """The part of the day's codes for resets at which auth logs an error."""
 
@@ -57,12 +59,13 @@ class Tries:
         self._valkey = valkey
         self._digest_key = digest_key
         self._rules = rules
-        self._script = valkey.register_script((LUA / "tries.lua").read_text())
+        self._script = load_script(valkey, "tries")
 
     async def admit(self, subject: Subject, factor: Factor) -> None:
         """Reserve a try before the check; then call `wrong`, `right`, `undo` or `hang_up`.
 
-        A try without one of them counts as wrong. Raise TriesExhausted while a lock lasts.
+        A try without one of them counts as wrong, also one that Valkey received while it hung and
+        for which this call failed. Raise TriesExhausted while a lock lasts.
         """
         wait_ms = await self._step("admit", subject, factor)
         if wait_ms > 0:
@@ -80,12 +83,33 @@ class Tries:
         reported = Scope.ADDRESS if scope is Scope.SITE else scope
         return WrongTry(Lock(reported, _seconds(lock_ms)), refused)
 
+    async def unrecorded(self, subject: Subject, factor: Factor, report: WrongTry) -> None:
+        """Take a report back that could not be recorded; the next wrong try gets it.
+
+        The try itself stays counted.
+        """
+        counters = counters_of(self._digest_key, subject, factor)
+        scopes = [counter.scope for counter in counters]
+        lock = report.lock
+        taken_back = {
+            "locked": 0 if lock is None else scopes.index(lock.scope) + 1,
+            "lock_ms": 0 if lock is None else lock.lock_s * 1000,
+            "refused": report.refused_before,
+        }
+        await self._run("unrecorded", counters, report=taken_back)
+
     async def right(self, subject: Subject, factor: Factor) -> None:
         """Report that the reserved try was right: forget the subject's wrong tries.
 
         The address only gets this try back, so a customer cannot clear it with their own account.
+        The report is repeated once if Valkey does not answer, because an app that repeats its call
+        with the same code reports nothing. Valkey executes it once, unless the subject makes
+        another try at the same time.
         """
-        await self._step("right", subject, factor)
+        try:
+            await self._step("right", subject, factor)
+        except UNREACHABLE:
+            await self._step("right", subject, factor)
 
     async def undo(self, subject: Subject, factor: Factor) -> None:
         """Remove the reserved try, because the bank could not check the factor."""
@@ -121,11 +145,13 @@ class Tries:
     async def _step(self, step: str, subject: Subject, factor: Factor) -> Any:
         return await self._run(step, counters_of(self._digest_key, subject, factor))
 
-    async def _run(self, step: str, counters: Sequence[Counter]) -> Any:
+    async def _run(
+        self, step: str, counters: Sequence[Counter], *, report: Mapping[str, int] | None = None
+    ) -> Any:
         rules = [self._rules[counter.scope] for counter in counters]
-        limits = [n for rule in rules for n in astuple(rule)]
+        asked = {"step": step, "rules": rules, "forget_ms": FORGET_S * 1000, "report": report}
         keys = [counter.key for counter in counters]
-        return await self._script(keys=keys, args=[step, FORGET_S * 1000, *limits])
+        return await self._script(keys=keys, args=[orjson.dumps(asked)])
 
 
 class Sends:
@@ -135,7 +161,7 @@ class Sends:
     def __init__(self, valkey: Redis, settings: AuthSettings) -> None:
         self._limits = SendLimits(
             number=settings.otp_sends_per_number_max,
-            step_ups=settings.otp_step_ups_per_number_max,
+            known=settings.otp_known_sends_per_number_max,
             prefix=settings.otp_sends_per_prefix_max,
             known_prefix=settings.otp_known_sends_per_prefix_max,
             resets=settings.otp_stranger_resets_max,

@@ -26,10 +26,10 @@ from webauthn.helpers import (
 )
 from webauthn.helpers.cose import COSEAlgorithmIdentifier
 from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import AttestationFormat
+from webauthn.helpers.structs import AttestationFormat, CredentialDeviceType
 
 from services.auth.errors import AssertionInvalid
-from services.auth.state import Device
+from services.auth.state import Device, KeyUse
 
 CHALLENGE_BYTES = 32
 
@@ -159,8 +159,8 @@ def verify_registration(
 
 def verify_assertion(
     device: Device, assertion: Assertion, challenge: bytes, party: RelyingParty
-) -> int:
-    """Return the key's new counter, or raise AssertionInvalid.
+) -> KeyUse:
+    """Return what the signature says about the key, or raise AssertionInvalid.
 
     A counter that did not grow shows a copied key, unless the key has no counter: then both are 0.
     The caller stores the counter only if it is still the device's, so one of two parallel
@@ -170,7 +170,7 @@ def verify_assertion(
         given = base64url_to_bytes(assertion.credential_id)
         _require(bool(challenge) and bool(device.credential_id))
         _require(hmac.compare_digest(given, device.credential_id))
-        return webauthn.verify_authentication_response(
+        verified = webauthn.verify_authentication_response(
             credential=_credential(
                 assertion.credential_id,
                 clientDataJSON=assertion.client_data_json,
@@ -183,7 +183,9 @@ def verify_assertion(
             credential_public_key=device.public_key,
             credential_current_sign_count=device.sign_count,
             require_user_verification=True,
-        ).new_sign_count
+        )
+    is_synced = verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE
+    return KeyUse(device.device_id, device.sign_count, verified.new_sign_count, is_synced)
 
 
 @contextmanager

@@ -3,21 +3,13 @@
 A wrong factor has one class for every cause, so no answer says whether an account exists.
 """
 
-from services.kernel.errors import BankError, Code, FieldViolation
+from services.kernel.errors import BankError, Code
 
 
 class AuthError(BankError):
     """Auth could not carry out the request."""
 
     domain = "bp.auth.v1"
-
-    def __init__(
-        self, *violations: FieldViolation, retry_after_s: int | None = None, **metadata: str
-    ) -> None:
-        """`retry_after_s` replaces the time of the class."""
-        super().__init__(*violations, **metadata)
-        if retry_after_s is not None:
-            self.retry_after_s = retry_after_s
 
 
 class CredentialsInvalid(AuthError):
@@ -35,7 +27,7 @@ class CurrentPasswordInvalid(AuthError):
 
 
 class OtpInvalid(AuthError):
-    """The code is wrong or has expired. Check it, or request a new code."""
+    """The code is wrong or has expired. Check it, or use a new code."""
 
     reason = "OTP_INVALID"
     code = Code.UNAUTHENTICATED
@@ -73,7 +65,7 @@ class OtpSendsExhausted(AuthError):
 
 
 class MethodUnavailable(AuthError):
-    """You have not set up this method. Use another one."""
+    """This method is not available for you or at this step. Use another one."""
 
     reason = "METHOD_UNAVAILABLE"
     code = Code.INVALID_ARGUMENT
@@ -116,7 +108,10 @@ class LivenessPending(AuthError):
 
 
 class PictureInvalid(AuthError):
-    """The picture cannot be used. Send a JPEG or PNG of the accepted size."""
+    """The picture cannot be used.
+
+    Send a JPEG or PNG of at most 1.5 MB, with 80 to 4,096 pixels a side.
+    """
 
     reason = "PICTURE_INVALID"
     code = Code.INVALID_ARGUMENT
@@ -138,6 +133,13 @@ class RegistrationInvalid(AuthError):
 
 class RefreshTokenInvalid(AuthError):
     """The refresh token is not valid. Log in again."""
+
+    reason = "REFRESH_TOKEN_INVALID"
+    code = Code.UNAUTHENTICATED
+
+
+class DeviceTokenInvalid(AuthError):
+    """The device token is not the one of your session's device. Log in again."""
 
     reason = "REFRESH_TOKEN_INVALID"
     code = Code.UNAUTHENTICATED
@@ -172,7 +174,7 @@ class SessionNotFound(AuthError):
 
 
 class DeviceNotFound(AuthError):
-    """You have no device with this id. List your devices to see their ids."""
+    """You have no such device, or your token belongs to none. List your devices, or log in."""
 
     reason = "DEVICE_NOT_FOUND"
     code = Code.NOT_FOUND

@@ -95,7 +95,7 @@ def login_failed(
 def login_locked(
     origin: Origin, customer_id: uuid.UUID | None, factor: Factor, scope: str, lock_s: int
 ) -> Prepared:
-    """Return the event of a lock; customer_id is None for the lock of an address."""
+    """Return the event of a lock; customer_id is None for an unknown e-mail address."""
     fact = pb.LoginLocked(factor=factor.value, scope=scope, lock_s=lock_s)
     return _prepared(origin, customer_id, login_locked=fact)
 

@@ -73,7 +73,8 @@ class FactorStore:
     async def confirm_totp(self, confirmed: TotpConfirmation) -> None:
         """Confirm an authenticator app and replace the recovery codes.
 
-        Raises TotpNotEnrolled if the app was confirmed, removed or begun again meanwhile.
+        Raises TotpAlreadyEnrolled if it is confirmed already, as by a call that was sent twice at
+        once, and TotpNotEnrolled if it was removed or begun again meanwhile.
         """
         customer_id = confirmed.customer_id
         async with self._changing(customer_id, confirmed.events) as connection:
@@ -85,15 +86,22 @@ class FactorStore:
                 confirmed.step,
             )
             if row is None:
-                raise TotpNotEnrolled()
+                app = await connection.fetchrow(self._queries.totp, customer_id)
+                raise TotpAlreadyEnrolled() if app and app["confirmed"] else TotpNotEnrolled()
             await connection.execute(self._queries.delete_recovery_codes, customer_id)
             codes = list(confirmed.code_hashes)
             await connection.execute(self._queries.add_recovery_codes, customer_id, codes)
 
-    async def use_totp_step(self, customer_id: uuid.UUID, step: int) -> bool:
-        """Use the code of a time step; False if a code of this or a later step was used."""
-        sql = self._queries.use_totp_step
-        return await self._pool.fetchval(sql, customer_id, step) is not None
+    async def use_totp_step(self, customer_id: uuid.UUID, step: int) -> int | None:
+        """Use the code of a time step; return the last step before.
+
+        Returns None if a code of this or a later step was used.
+        """
+        return await self._pool.fetchval(self._queries.use_totp_step, customer_id, step)
+
+    async def give_back_totp_step(self, customer_id: uuid.UUID, step: int, before: int) -> None:
+        """Undo `use_totp_step`, unless a later code was used; `before` is what that returned."""
+        await self._pool.execute(self._queries.give_back_totp_step, customer_id, step, before)
 
     async def remove_totp(self, customer_id: uuid.UUID, events: Sequence[Prepared]) -> None:
         """Remove the authenticator app with its recovery codes. Raises TotpNotEnrolled."""
@@ -108,6 +116,14 @@ class FactorStore:
         """Use a recovery code; False if the customer has no such code or used it."""
         sql = self._queries.use_recovery_code
         return await self._pool.fetchval(sql, customer_id, code_hash, now) is not None
+
+    async def give_back_recovery_code(
+        self, customer_id: uuid.UUID, code_hash: bytes, used: datetime
+    ) -> None:
+        """Undo the `use_recovery_code` of this time."""
+        await self._pool.execute(
+            self._queries.give_back_recovery_code, customer_id, code_hash, used
+        )
 
     async def face(self, customer_id: uuid.UUID) -> str | None:
         """Return the encrypted picture of the customer's face; None without one."""

@@ -12,18 +12,19 @@ back: so a refresh must also find the session open in the database, and `Revocat
 returns the sessions to end again.
 """
 
-import asyncio
 import secrets
-import time
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
+import structlog
 from redis.asyncio import Redis
 from redis.typing import EncodableT, FieldT
 
 from services.auth.errors import RefreshTokenInvalid
 from services.auth.grants import ENDED, ENDED_MAX, ENDED_MS, GrantCipher
+from services.auth.polling import polled
 from services.auth.refresh import (
     Begun,
     Decision,
@@ -41,24 +42,23 @@ from services.auth.refresh import (
 from services.auth.scripts import load_script
 from services.auth.settings import AuthSettings
 from services.auth.state import Session, TokenPair
+from services.chassis.unreachable import UNREACHABLE
 from services.kernel.errors import DependencyUnavailable
 
-LEASE_MS = 25_000
-"""Longer than the deadline of a refresh, so the lease outlives its owner's call to the provider."""
+LEASE_MS = 35_000
+"""Longer than the parts of a refresh, which continue after its deadline, so that the lease outlives
+its owner's call to the provider."""
 
 WAIT_S_MAX = 8.0
 """How long a refresh waits for a parallel one with the same token. If that one fails, its deadline
 leaves time for its own call to the provider."""
-
-POLL_S = 0.05
-"""How often a waiting refresh looks whether the parallel one has ended."""
 
 TOKENS_REMEMBERED_MAX = 100
 """How many tokens of a family are remembered. An older one is invalid instead of reused, which is
 as useless to a thief. The limit keeps a family below 25 kB."""
 
 WRONG_DEVICE_S = 24 * 3600
-"""How long refresh tokens with a wrong device token are counted."""
+"""How long calls with a wrong device token are counted."""
 
 UNCONFIRMED = "refresh:unconfirmed"
 """The sorted set of new sessions that were not compared with their rows yet, by Valkey's time."""
@@ -71,6 +71,8 @@ LOGIN_ENDS_MS = 60_000
 
 FAMILIES_BATCH_MAX = 100
 """How many families end in one round trip."""
+
+log = structlog.get_logger()
 
 
 class Families:
@@ -141,14 +143,10 @@ class Families:
         if stored is None:
             return Invalid()
         session_id = uuid.UUID(cast(bytes, stored).decode())
-        give_up = time.monotonic() + WAIT_S_MAX
-        while True:
-            begun = await self._look(session_id, refresh_token, device_digest.hex())
-            if begun is not None:
-                return begun
-            if time.monotonic() > give_up:
-                raise DependencyUnavailable
-            await asyncio.sleep(POLL_S)
+        look = partial(self._look, session_id, refresh_token, device_digest.hex())
+        if (begun := await polled(look, WAIT_S_MAX)) is None:
+            raise DependencyUnavailable
+        return begun
 
     async def finish(self, begun: Rotate, pair: TokenPair) -> TokenPair:
         """Make the new refresh token current, and return the tokens that the app gets.
@@ -182,7 +180,7 @@ class Families:
         await self._give_back(keys=[lease], args=[begun.owner])
 
     async def count_wrong_device(self, session_id: uuid.UUID) -> int:
-        """Count a refresh token with a wrong device token; return how many there were in a day."""
+        """Count a refresh or step-up with a wrong device token; return how many a day had."""
         key = f"{_family_keys(session_id)[0]}:wrong_device"
         async with self._valkey.pipeline(transaction=True) as pipe:
             pipe.incr(key)
@@ -208,6 +206,8 @@ class Families:
                 pipe.lrange(tokens, 0, -1)
                 pipe.delete(tokens)
             answers: list[Any] = await pipe.execute()
+        if dropped := sum(answers[::3]):
+            log.error("grants.full", dropped=dropped, ended_max=ENDED_MAX)
         digests = [digest.decode() for listed in answers[1::3] for digest in listed]
         if digests:
             await self._valkey.unlink(*(_token_key(digest) for digest in digests))
@@ -227,10 +227,15 @@ class Families:
             # The token was replaced and its grace has ended: no later fact can change that.
             return Reused(family) if await self._end_reused(keys=[key]) else Invalid()
         owner = secrets.token_hex(16)
-        leased = await self._take_lease(
-            keys=[key, _lease_key(digest)], args=[digest, owner, LEASE_MS]
-        )
-        return Rotate(family, token, owner) if leased else None
+        rotate = Rotate(family, token, owner)
+        try:
+            leased = await self._take_lease(
+                keys=[key, _lease_key(digest)], args=[digest, owner, LEASE_MS]
+            )
+        except UNREACHABLE:
+            await self.abandon(rotate)  # Valkey may have given the lease, and its answer is lost
+            raise
+        return rotate if leased else None
 
     async def _read(self, session_id: uuid.UUID, digest: str) -> tuple[dict[bytes, bytes], bytes]:
         """Return the family's fields, {} without one, and the sealed successor, b"" without one."""

@@ -6,17 +6,17 @@ the family holds it encrypted with a key that only auth has. The end of a family
 hash, where it stays until the provider has answered.
 """
 
-import secrets
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from redis.asyncio import Redis
+from redis.typing import EncodableT, FieldT
+
+from services.auth.app_sealing import seal, unseal
 
 Revoke = Callable[[str], Awaitable[bool]]
 """Ends the grant of a refresh token at the provider; returns whether it did."""
@@ -25,11 +25,12 @@ ENDED = "refresh:ended-grants"
 ENDED_MS = 30 * 24 * 3600 * 1000
 """How long that hash lives without a further end; a grant lasts no longer."""
 ENDED_MAX = 100_000
-"""The largest number of grants that wait. Further ones end at the provider by their age."""
+"""The largest number of grants that wait. Further ones are logged and end at the provider by their
+age."""
 BATCH_MAX = 20
+"""How many grants a process ends at the same time."""
 
-_NONCE_BYTES = 12
-_INFO = b"bp.auth: the refresh token of a grant"
+_PURPOSE = b"bp.auth: the refresh token of a grant"
 
 log = structlog.get_logger()
 
@@ -38,18 +39,16 @@ class GrantCipher:
     """Encrypts the refresh token of a session, for auth alone."""
 
     def __init__(self, key: bytes) -> None:
-        """`key` is a secret of auth, 32 bytes; the cipher derives its own from it."""
-        self._cipher = AESGCM(HKDF(SHA256(), 32, salt=None, info=_INFO).derive(key))
+        """`key` is a secret of auth, 32 bytes."""
+        self._key = key
 
     def seal(self, session_id: uuid.UUID, refresh_token: str) -> bytes:
         """Encrypt a token, bound to its session."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, refresh_token.encode(), session_id.bytes)
+        return seal(self._key, _PURPOSE, refresh_token.encode(), session_id.bytes)
 
     def unseal(self, session_id: uuid.UUID, sealed: bytes) -> str:
         """Return the token; InvalidTag for another key or session."""
-        nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        return self._cipher.decrypt(nonce, ciphertext, session_id.bytes).decode()
+        return unseal(self._key, _PURPOSE, sealed, session_id.bytes).decode()
 
 
 class EndedGrants:
@@ -61,20 +60,42 @@ class EndedGrants:
         self._cipher = cipher
         self._revoke = revoke
 
-    async def revoke(self) -> int:
-        """End some of the waiting grants at the provider; return how many it ended.
+    async def end(self, session_id: uuid.UUID, refresh_token: str) -> None:
+        """End the grant of a session that was never stored; keep it for `revoke` in an outage."""
+        if await self._revoke(refresh_token):
+            return
+        if await self._valkey.hlen(ENDED) >= ENDED_MAX:
+            log.error("grants.full", dropped=1, ended_max=ENDED_MAX)
+            return
+        grant = {str(session_id): self._cipher.seal(session_id, refresh_token)}
+        async with self._valkey.pipeline(transaction=True) as pipe:
+            pipe.hset(ENDED, mapping=cast("dict[FieldT, EncodableT]", grant))
+            pipe.pexpire(ENDED, ENDED_MS)
+            await pipe.execute()
 
-        Two processes may end the same grant, which changes nothing. Stop at the first one that the
-        provider does not end; the next call tries again.
+    async def revoke(self) -> int:
+        """End the waiting grants at the provider; return how many it ended.
+
+        The provider gets batches of random grants until a batch ends none: then it is down, or it
+        refuses them all. So a refused grant stops no other one, and waits for the next call. Two
+        processes may end the same grant, which changes nothing.
         """
-        found: Any = await self._valkey.hrandfield(ENDED, BATCH_MAX, withvalues=True)
-        pairs = list(zip(found[::2], found[1::2], strict=True))
-        for number, (name, sealed) in enumerate(pairs):
-            token = self._token(uuid.UUID(name.decode()), sealed)
-            if token and not await self._revoke(token):
-                return number
-            await self._valkey.hdel(ENDED, name)
-        return len(pairs)
+        ended = 0
+        while True:
+            found: Any = await self._valkey.hrandfield(ENDED, BATCH_MAX, withvalues=True)
+            pairs = list(zip(found[::2], found[1::2], strict=True))
+            done = await asyncio.gather(*(self._is_ended(*pair) for pair in pairs))
+            names = [name for (name, _), is_ended in zip(pairs, done, strict=True) if is_ended]
+            if names:
+                await self._valkey.hdel(ENDED, *names)
+            ended += len(names)
+            if not names or len(pairs) < BATCH_MAX:
+                return ended
+
+    async def _is_ended(self, name: bytes, sealed: bytes) -> bool:
+        """End a grant at the provider; return whether it needs no further call."""
+        token = self._token(uuid.UUID(name.decode()), sealed)
+        return not token or await self._revoke(token)
 
     def _token(self, session_id: uuid.UUID, sealed: bytes) -> str:
         """Return the refresh token; "" if auth's key was replaced since."""

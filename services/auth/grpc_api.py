@@ -65,9 +65,10 @@ class AuthApi:
         pair = await tokens.refresh_tokens(self._deps, request.refresh_token, request.device_token)
         return mapping.refreshed_message(pair)
 
-    async def step_up(self, _request: pb.StepUpRequest, _: Any) -> pb.StepUpResponse:
+    async def step_up(self, request: pb.StepUpRequest, _: Any) -> pb.StepUpResponse:
         """Begin a second factor for a customer who is logged in."""
-        return mapping.step_up_message(await login.step_up(self._deps, caller()))
+        started = await login.step_up(self._deps, caller(), request.device_token)
+        return mapping.step_up_message(started)
 
     async def logout(self, _request: pb.LogoutRequest, _: Any) -> pb.LogoutResponse:
         """End the caller's session."""
@@ -120,7 +121,7 @@ class AuthApi:
         me = caller()
         device = await devices.register_device_key(self._deps, me, mapping.registration(request))
         return pb.RegisterDeviceKeyResponse(
-            device=mapping.device_message(device, current=me.device_id)
+            device=mapping.device_message(device.shown(), current=me.device_id)
         )
 
     async def enrol_totp(self, _request: pb.EnrolTotpRequest, _: Any) -> pb.EnrolTotpResponse:

@@ -9,6 +9,7 @@ import secrets
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -33,8 +34,17 @@ from services.kernel.state_table import IllegalTransition
 
 ID_BYTES = 32
 """256 random bits, so an id cannot be guessed."""
+OWNER_BYTES = 16
+"""Enough that no two calls have the same owner."""
 
 _LAST_STEPS = LOGIN.terminal()
+_REFUSED = {
+    Step.COMPLETING: Progress.TOKENS_REFUSED,
+    Step.REPLACING: Progress.PASSWORD_REFUSED,
+}
+"""The steps that one call owns, and what takes a session back from them."""
+_STEPS_WITH_CODE = (Step.AWAITING_OTP, Step.REPLACING)
+"""The steps in which a code may still be needed. A reset that fails needs it again."""
 
 
 class LoginSessions:
@@ -56,12 +66,36 @@ class LoginSessions:
         await self._valkey.set(key, encode(session), px=self._life_ms)
         return session_id
 
+    async def forget(self, session_id: str) -> None:
+        """Delete a session and its code, whatever its step is."""
+        await self._valkey.delete(*_keys(session_id))
+
+    async def end_earlier_step_up(self, customer_session: uuid.UUID, session_id: str) -> None:
+        """Delete the step-up that the customer's session began before this one.
+
+        So the step-ups that one access token begins do not fill Valkey.
+        """
+        key, digest = f"session:step-up:{customer_session}", session_digest(session_id)
+        earlier = await self._valkey.set(key, digest, px=self._life_ms, get=True)
+        if earlier is not None:
+            stale = cast(bytes, earlier).decode()
+            await self._valkey.delete(session_key(stale), code_key(stale))
+
     async def read(self, session_id: str) -> LoginSession:
         """Return the session; LoginSessionInvalid for an unknown, expired or forged id."""
         return decode(await self._raw(session_id))
 
+    async def find(self, session_id: str) -> LoginSession | None:
+        """Return the session like `read`; None instead of LoginSessionInvalid."""
+        with suppress(LoginSessionInvalid):
+            return await self.read(session_id)
+        return None
+
     async def advance(self, session_id: str, before: LoginSession, after: LoginSession) -> None:
         """Replace `before` by `after`. A session that becomes COMPLETED or ENDED is deleted.
+
+        When the session leaves the steps with a code, the code is deleted too. So a code is used in
+        the same instant in which the session accepts it.
 
         Raises LoginSessionInvalid when the session has ended or is no longer `before`, and
         IllegalTransition when state.LOGIN has no such step.
@@ -72,12 +106,30 @@ class LoginSessions:
             raise LoginSessionInvalid
         # A newer version's fields, which this version does not know, stay as they are.
         value = b"" if after.step in _LAST_STEPS else encode(after, orjson.loads(stored))
-        if not await self._advance(keys=_keys(session_id), args=[stored, value]):
+        uses_code = int(after.step not in _STEPS_WITH_CODE)
+        if not await self._advance(keys=_keys(session_id), args=[stored, value, uses_code]):
             raise LoginSessionInvalid
 
-    async def end(self, session_id: str) -> None:
-        """Delete the session and its code, if they exist."""
-        await self._valkey.delete(*_keys(session_id))
+    async def spend(self, session_id: str, session: LoginSession) -> None:
+        """End a session whose tries are used up. Does nothing if another call changed it."""
+        with suppress(LoginSessionInvalid):
+            await self.advance(session_id, session, advanced(session, Progress.TRIES_SPENT))
+
+    async def take_back(self, session_id: str, after: LoginSession, before: LoginSession) -> None:
+        """Undo an advance. A session that another call has changed meanwhile stays as it is."""
+        with suppress(LoginSessionInvalid):
+            await self.advance(session_id, after, before)
+
+    async def give_back(self, session_id: str, owner: bytes) -> None:
+        """Take a session back to the step before, if the call with this `owner` has moved it.
+
+        Does nothing when another call has moved it, and when it has ended.
+        """
+        with suppress(LoginSessionInvalid):
+            taken = await self.read(session_id)
+            if taken.owner == owner:
+                back = advanced(taken, _REFUSED[taken.step], owner=b"")
+                await self.advance(session_id, taken, back)
 
     async def _raw(self, session_id: str) -> bytes:
         stored = await self._valkey.get(session_key(session_digest(session_id)))
@@ -141,6 +193,7 @@ def encode(session: LoginSession, unknown: Mapping[str, Any] | None = None) -> b
         "liveness_checks": session.liveness_checks,
         "face_checks": session.face_checks,
         "otp_digest": b64encode(session.otp_digest).decode(),
+        "owner": b64encode(session.owner).decode(),
         "sends": session.sends,
         "next_send_time": session.next_send_time,
     }
@@ -175,6 +228,7 @@ def decode(value: bytes) -> LoginSession:
             liveness_checks=fields.get("liveness_checks", 0),
             face_checks=fields.get("face_checks", 0),
             otp_digest=b64decode(fields.get("otp_digest", "")),
+            owner=b64decode(fields.get("owner", "")),
             sends=fields.get("sends", 0),
             next_send_time=_time(fields.get("next_send_time")),
         )

@@ -17,6 +17,7 @@ from services.auth.state import (
     LoginSession,
     OtpMethod,
     Session,
+    ShownDevice,
     TokenPair,
 )
 from services.chassis.timestamps import to_timestamp
@@ -144,12 +145,12 @@ def refreshed_message(pair: TokenPair) -> pb.RefreshTokensResponse:
     )
 
 
-def device_message(device: Device, *, current: uuid.UUID | None) -> device_pb2.Device:
+def device_message(device: ShownDevice, *, current: uuid.UUID | None) -> device_pb2.Device:
     """Return a device; `current` is that of the call's own session."""
     return device_pb2.Device(
         device_id=str(device.device_id),
         device_name=device.device_name,
-        has_key=bool(device.credential_id),
+        has_key=device.has_key,
         current=device.device_id == current,
         create_time=to_timestamp(device.create_time),
         last_login_time=to_timestamp(device.last_login_time),
@@ -184,7 +185,7 @@ def devices_message(
 ) -> pb.ListDevicesResponse:
     """Return a page of devices; `current` is that of the call's own session."""
     return pb.ListDevicesResponse(
-        devices=[device_message(one, current=current) for one in devices],
+        devices=[device_message(one.shown(), current=current) for one in devices],
         next_page_token=next_page_token,
     )
 

@@ -65,9 +65,12 @@ class OperatorRequests:
             origin=_origin(request),
             operator=_operator(request),
         )
-        ended = [each.session_id for each in await self._store.answer_end_sessions(request, ending)]
+        ended = await self._store.answer_end_sessions(request, ending)
+        if ended is None:
+            return
         _log(request, len(ended))
-        await withdraw(self._families, self._revocations, ended)
+        session_ids = [each.session_id for each in ended]
+        await withdraw(self._families, self._revocations, session_ids)
 
 
 def _origin(request: OperatorRequest) -> Origin:

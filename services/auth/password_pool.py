@@ -18,8 +18,10 @@ from typing import TypeVar
 
 import bcrypt
 
+from services.auth.crowd import Crowd
 from services.auth.dummies import Dummies
 from services.auth.hashers import Hasher
+from services.auth.turns import Turns
 from services.kernel.errors import RateLimited
 
 T = TypeVar("T")
@@ -45,28 +47,45 @@ class QueueLimits:
 
     calls_max: int
     wait_s_max: float
-    """A call that would probably wait longer is refused at once. On a slow host it would reach its
-    deadline in the queue or during its hash, and the work would be lost."""
+    """A call that would probably wait longer is refused at once, and one that has waited longer is
+    refused then. It would reach its deadline in the queue or during its hash, and the work would be
+    lost."""
 
-    def allow(self, ahead: int, wait_s: float, *, is_known: bool) -> bool:
-        """Return whether a call may wait in place `ahead` for probably `wait_s` seconds."""
-        share = 1.0 if is_known else STRANGERS_SHARE
-        return ahead <= self.calls_max * share and wait_s <= self.wait_s_max * share
+    def allow(self, ahead: int, hash_s: float, at_once: int, *, is_known: bool) -> bool:
+        """Return whether a call may wait in place `ahead`, when a hash takes `hash_s` seconds.
+
+        Strangers wait as if one hash ran at a time: other work may take the other cores before
+        their turns, and the rest of the wait belongs to known devices.
+        """
+        share, divisor = (1.0, at_once) if is_known else (STRANGERS_SHARE, 1)
+        return (
+            ahead <= self.calls_max * share and ahead * hash_s / divisor <= self.wait_s_max * share
+        )
 
 
 class PasswordPool:
     """Hashes and verifies pre-hashed passwords; belongs to the event loop that calls it."""
 
-    def __init__(self, cost: int, threads_max: int, limits: QueueLimits) -> None:
+    def __init__(
+        self,
+        cost: int,
+        threads_max: int,
+        limits: QueueLimits,
+        at_once: Callable[[], int] | None = None,
+    ) -> None:
         """Calls wait for one of `threads_max` processes. Takes as long as one hash.
+
+        `at_once` returns how many of them may work now (FreeCores); None: always all.
 
         `dummies` are what to verify when an address is unknown.
         """
         self._cost = cost
-        self._threads_max, self._limits = threads_max, limits
+        self._limits = limits
+        self._at_once = at_once or (lambda: threads_max)
         self._calls = 0
         self._calls_of: Counter[bytes] = Counter()
-        self._threads = asyncio.Semaphore(threads_max)
+        self._crowd = Crowd()
+        self._turns = Turns(self._at_once)
         self._executor = ThreadPoolExecutor(threads_max, "bcrypt")
         self._hashers = [Hasher() for _ in range(threads_max)]
         begun = time.monotonic()
@@ -75,15 +94,21 @@ class PasswordPool:
         self.dummies = Dummies(hashed, cost)
 
     def require_place(self, *, is_known: bool) -> None:
-        """Raise RateLimited when a call would be refused now.
+        """Raise RateLimited, with the time when a place is free, if a call would be refused now.
 
         A caller asks first, so that a refused login costs no statement during a storm. `is_known`:
         the caller proved a device or a session.
         """
-        ahead = max(self._calls + 1 - self._threads_max, 0)
-        wait_s = ahead * self._hash_s / self._threads_max
-        if not self._limits.allow(ahead, wait_s, is_known=is_known):
-            raise RateLimited
+        at_once = self._at_once()
+        ahead = max(self._calls + 1 - at_once, 0)
+        if not self._limits.allow(ahead, self._hash_s, at_once, is_known=is_known):
+            raise self._later()
+
+    def _later(self) -> RateLimited:
+        """Return the answer that asks a caller to come again when the queue has a place for it."""
+        call_s = self._hash_s / self._at_once()
+        wait_s = self._crowd.retry_after_s(time.monotonic(), self._calls, call_s)
+        return RateLimited(retry_after_s=wait_s)
 
     async def verify(self, prehashed: bytes, stored: bytes, *, known_account: bytes) -> bool:
         """Return True when `stored` is the hash of `prehashed` (passwords.prehash).
@@ -118,7 +143,11 @@ class PasswordPool:
         queue."""
         self.require_place(is_known=bool(known_account))
         with self._counted(known_account):
-            await self._threads.acquire()
+            try:
+                async with asyncio.timeout(self._limits.wait_s_max):
+                    await self._turns.take()
+            except TimeoutError:
+                raise self._later() from None
             return await asyncio.wrap_future(self._started(work))
 
     @contextmanager
@@ -142,9 +171,9 @@ class PasswordPool:
         try:
             future = self._executor.submit(self._with_hasher, work)
         except RuntimeError:
-            self._threads.release()
+            self._turns.give()
             raise
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._threads.release))
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._turns.give))
         return future
 
     def _with_hasher(self, work: Callable[[Hasher], T]) -> T:

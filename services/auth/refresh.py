@@ -121,10 +121,10 @@ def token_digest(token: str) -> str:
 def seal(refresh_token: str, session_id: uuid.UUID, pair: TokenPair) -> bytes:
     """Encrypt the tokens that replaced a refresh token; only the replaced token decrypts them."""
     tokens = orjson.dumps([pair.access_token, pair.refresh_token, pair.expires_in_s])
-    return app_sealing.seal(refresh_token, _SEAL_INFO, tokens, session_id.bytes)
+    return app_sealing.seal(refresh_token.encode(), _SEAL_INFO, tokens, session_id.bytes)
 
 
 def unseal(refresh_token: str, session_id: uuid.UUID, sealed: bytes) -> TokenPair:
     """Return what `seal` encrypted; InvalidTag for another token or session."""
-    tokens = app_sealing.unseal(refresh_token, _SEAL_INFO, sealed, session_id.bytes)
+    tokens = app_sealing.unseal(refresh_token.encode(), _SEAL_INFO, sealed, session_id.bytes)
     return TokenPair(*orjson.loads(tokens))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from services.auth.state import Device, LoginSession, TokenPair
+from services.auth.state import LoginSession, ShownDevice, TokenPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class LoggedIn:
     """A completed login or step-up."""
 
     pair: TokenPair
-    device: Device
+    device: ShownDevice
     device_token: str
     """The new device's secret; "" on a known device."""
 

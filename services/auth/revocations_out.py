@@ -4,7 +4,8 @@ Sorted set `revoked`: member the session's id, score its position, which is the 
 revocation in microseconds by Valkey's clock. `revoked:version` is the last position. Positions only
 grow, also when the clock is set back, so a reader asks for the entries after the last one that it
 has read. Time and not a count: a count could repeat an earlier value after a crash of Valkey, and a
-reader would miss what changed.
+reader would miss what changed. When there are more than ENTRIES_MAX entries, those that matter for
+the shortest time are removed.
 """
 
 import uuid
@@ -16,21 +17,19 @@ import structlog
 from redis.asyncio import Redis
 
 from services.auth.scripts import load_script
+from services.chassis.revocations import ENTRIES_MAX, KEPT_S, SET, VERSION
 
 log = structlog.get_logger()
 
-MATTERS = timedelta(minutes=12)
-"""An access token's ten minutes, and two by which the clocks of two machines may differ."""
-
-ENTRIES_MAX = 100_000
-"""The largest number of entries. Beyond it, those that matter for the shortest time are removed."""
+MATTERS = timedelta(seconds=KEPT_S)
+"""How long the gateway may accept a token of a session that ended."""
 
 BATCH_MAX = 1_000
 """How many sessions one call of a script takes."""
 
 Value = TypeVar("Value")
 
-_KEYS = ("revoked", "revoked:version")
+_KEYS = (SET, VERSION)
 _COMPARED = "revoked:compared"
 """Until when the ends of sessions were compared, in unix ms. An older copy of Valkey's data has an
 older time, so it says what has to be compared again."""
@@ -79,8 +78,14 @@ class Revocations:
         from now, which is longer than necessary and harmless.
         """
         restored: list[uuid.UUID] = []
+        matters_us, without_room = MATTERS // timedelta(microseconds=1), 0
         for batch in _batches([str(session_id) for session_id in lost], BATCH_MAX):
-            restored += _ids(await self._restore(keys=_KEYS, args=[ENTRIES_MAX, *batch]))
+            args = [matters_us, ENTRIES_MAX, *batch]
+            left_out, *added = await self._restore(keys=_KEYS, args=args)
+            restored += _ids(added)
+            without_room += left_out
+        if without_room:
+            log.error("revocations.full", not_restored=without_room, entries_max=ENTRIES_MAX)
         if restored:
             log.warning("revocations.restored", sessions=len(restored))
         return restored

@@ -117,12 +117,21 @@ class User:
     """BCP 47 language of text messages, "es" or "en"."""
     password_hash: bytes
     """bcrypt of the keyed pre-hash."""
-    failed_attempts: int
-    """Wrong passwords since the last login."""
     login_epoch: int
     """Grows when the password changes and when an operator ends the sessions."""
     has_totp: bool
     """True when an authenticator app is confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDevice:
+    """What a customer sees of a device."""
+
+    device_id: uuid.UUID
+    device_name: str
+    has_key: bool
+    create_time: datetime
+    last_login_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,16 @@ class Device:
     create_time: datetime
     last_login_time: datetime
 
+    def shown(self) -> ShownDevice:
+        """Return what the customer sees of it."""
+        return ShownDevice(
+            device_id=self.device_id,
+            device_name=self.device_name,
+            has_key=bool(self.credential_id),
+            create_time=self.create_time,
+            last_login_time=self.last_login_time,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
@@ -153,6 +172,8 @@ class KeyUse:
     """The key's counter that the signature was compared with."""
     count: int
     """The signature's own counter; 0 for a key without a counter."""
+    is_synced: bool = False
+    """Whether the key may be copied to other devices of its owner, as a passkey in a cloud is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +223,9 @@ class LoginSession:
     """How many pictures were sent to the face service."""
     otp_digest: bytes = b""
     """Keyed digest of the code that was right, for a request that is repeated."""
+    owner: bytes = b""
+    """While the session is COMPLETING or REPLACING: random bytes of the call that took it to this
+    step. Only that call may take it back."""
     sends: int = 0
     """How many codes were sent."""
     next_send_time: datetime | None = None

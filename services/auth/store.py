@@ -27,6 +27,8 @@ NEWEST = uuid.UUID(int=2**128 - 1)
 """Above every id, so that a list starts with the newest row."""
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 ENDED_ROWS_MAX = 100_000
+SAMPLE_PAGES_MAX = 4_096
+"""Pages of `users` in which hashes are counted: 32 MB, about 60,000 hashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,6 @@ class Contact:
     """How to reach a user; the values are encrypted."""
 
     email_sealed: str
-    phone_index: bytes
-    """Keyed digest of the telephone number, 32 bytes."""
     phone_sealed: str
 
 
@@ -130,8 +130,8 @@ class Store(FactorStore):
         return await self._pool.fetchval(sql, customer_id, old_hash, new_hash) is not None
 
     async def hashes_by_cost(self) -> dict[int, int]:
-        """Return bcrypt's costs with the number of stored hashes; reads the whole table."""
-        rows = await self._pool.fetch(self._queries.hashes_by_cost)
+        """Return bcrypt's costs with the number of stored hashes in a sample of the table."""
+        rows = await self._pool.fetch(self._queries.hashes_by_cost, SAMPLE_PAGES_MAX)
         return {int(row["cost"]): row["hashes"] for row in rows if row["cost"].isdigit()}
 
     async def change_password(self, new_hash: bytes, ending: Ending, epoch: int) -> list[Session]:
@@ -156,11 +156,6 @@ class Store(FactorStore):
     async def device_by_token(self, token_hash: bytes) -> Device | None:
         """Return the device that keeps a token, by the token's SHA-256."""
         row = await self._pool.fetchrow(self._queries.device_by_token, token_hash)
-        return Device(**row) if row else None
-
-    async def key_by_credential(self, credential_id: bytes) -> Device | None:
-        """Return the device that has a key."""
-        row = await self._pool.fetchrow(self._queries.device_by_key, credential_id)
         return Device(**row) if row else None
 
     async def device(self, customer_id: uuid.UUID, device_id: uuid.UUID) -> Device:
@@ -200,23 +195,27 @@ class Store(FactorStore):
                 raise DeviceNotFound()
             return await self._ended(connection, ending)
 
-    async def set_key(self, device: Device, events: Sequence[Prepared]) -> None:
-        """Give a device the key of `device`; an earlier key is replaced.
+    async def set_key(self, device: Device, events: Sequence[Prepared]) -> Device:
+        """Give a device the key of `device`, in place of an earlier one; return the device.
 
-        Raises DeviceNotFound, and AssertionInvalid if another device has the key.
+        A device that has this key already keeps it with its counter, and no event is written: an
+        app may send a registration twice at once. Raises DeviceNotFound, and AssertionInvalid if
+        another device has the key.
         """
         try:
-            async with self._changing(device.customer_id, events) as connection:
-                found = await connection.fetchval(
-                    self._queries.set_key,
-                    device.customer_id,
-                    device.device_id,
-                    device.credential_id,
-                    device.public_key,
-                    device.sign_count,
-                )
-                if found is None:
+            async with self._changing(device.customer_id) as connection:
+                sql, ids = self._queries.device, (device.customer_id, device.device_id)
+                row = await connection.fetchrow(sql, *ids)
+                if row is None:
                     raise DeviceNotFound()
+                stored = Device(**row)
+                if stored.credential_id == device.credential_id:
+                    return stored
+                key = device.credential_id, device.public_key, device.sign_count
+                await connection.execute(self._queries.set_key, *ids, *key)
+                if events:
+                    await connection.execute(self._queries.append, *columns_of(events))
+                return device
         except asyncpg.UniqueViolationError:
             raise AssertionInvalid() from None
 
@@ -316,8 +315,10 @@ class Store(FactorStore):
             await connection.execute(self._queries.append, *columns_of([unlocked]))
             return True
 
-    async def answer_end_sessions(self, request: OperatorRequest, ending: Ending) -> list[Session]:
-        """End sessions and record how many; change nothing if that is recorded already.
+    async def answer_end_sessions(
+        self, request: OperatorRequest, ending: Ending
+    ) -> list[Session] | None:
+        """End sessions and record how many; None, without a change, if that is recorded already.
 
         A process may reach a request long after another one carried it out: sessions that began
         since then stay open. No login that is in progress can complete afterwards.
@@ -325,7 +326,7 @@ class Store(FactorStore):
         async with self._changing(request.customer_id) as connection:
             # All answers to a customer's requests lock the customer's row, so this stays true.
             if await connection.fetchval(self._queries.is_operator_answered, request.request_id):
-                return []
+                return None
             await connection.execute(self._queries.begin_epoch, request.customer_id)
             ended = await self._ended(connection, ending)
             await connection.execute(

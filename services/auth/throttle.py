@@ -26,15 +26,10 @@ ADDRESS_LEAK_S = 300
 wrong tries an hour from all its customers never lock it."""
 SITE_LEAK_S = 30
 """An IPv6 /48 network gets one try back in this time."""
-WINDOW_S = 24 * 3600
-"""The window in which text messages and face checks are counted. It begins with the first one."""
-RESEND_WAIT_S_MAX = 300
 IPV6_NETWORK_BITS = 64
 """A home gets at least this network, so single IPv6 addresses say nothing about their owner."""
 IPV6_SITE_BITS = 48
 """A company or an attacker easily gets this network, with 65,536 networks of homes."""
-TRIED_PURPOSES = (Purpose.LOGIN, Purpose.RESET)
-"""The purposes whose tries count apart; a step-up counts as a login."""
 _DIGEST_BYTES = 12
 """96 bits: two of a million counters share a key with a probability below 10^-16."""
 
@@ -62,8 +57,17 @@ _LETTERS = {
     Scope.SITE: "n",
 }
 """The letters of the keys; "t" is for the access token, and "n" for the network."""
-_TRIES, _RESETS = "tries", "resets"
-"""What a counter counts: tries of a factor, or resets that begin."""
+
+
+class Counted(Enum):
+    """What a counter counts; the first words of its key. Each has counters of its own."""
+
+    TRIES = "tries"
+    """Tries of logins and step-ups; at a network address also those of resets."""
+    RESET_TRIES = "tries:reset"
+    """Tries of the code of a reset."""
+    RESETS = "resets"
+    """Resets that begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class Rule:
     lock_ms_max: int
     """The longest delay."""
     leak_ms: int = 0
-    """The time after which one try is forgotten; 0: none is forgotten before FORGET_S."""
+    """The time after which one try is forgotten; 0: none is forgotten before FORGET_S. The counter
+    is deleted when none is left: any caller can make one for each of many addresses."""
     free_life_ms: int = FORGET_S * 1000
     """How long a counter that has free tries left lives after its last try."""
 
@@ -156,10 +161,11 @@ def counters_of(digest_key: bytes, subject: Subject, factor: Factor) -> tuple[Co
     """
     if subject.session_id is not None:
         return (_session_counter(digest_key, subject.session_id, factor),)
+    counted = Counted.RESET_TRIES if subject.purpose is Purpose.RESET else Counted.TRIES
     if subject.device_id is not None:
-        return (_device_counter(digest_key, subject.device_id, factor, subject.purpose),)
-    strangers = _strangers_counter(digest_key, subject.account, factor, subject.purpose)
-    return (strangers, *_network_counters(digest_key, subject.address))
+        return (_device_counter(digest_key, counted, subject.device_id, factor),)
+    strangers = _strangers_counter(digest_key, counted, subject.account, factor)
+    return (strangers, *_network_counters(digest_key, Counted.TRIES, subject.address))
 
 
 def counters_of_reset(
@@ -171,8 +177,8 @@ def counters_of_reset(
     the logins of customers who share their address. `device_id`: as in Subject.
     """
     if device_id is not None:
-        return (_counter(digest_key, Scope.DEVICE, device_id.bytes, counted=_RESETS),)
-    return _network_counters(digest_key, address, counted=_RESETS)
+        return (_counter(digest_key, Counted.RESETS, Scope.DEVICE, device_id.bytes),)
+    return _network_counters(digest_key, Counted.RESETS, address)
 
 
 def counters_of_account(
@@ -183,12 +189,13 @@ def counters_of_account(
     The counters of resets that began on the devices are included. A session is not included: after
     a new login, the customer has a new one.
     """
-    kinds = [(factor, purpose) for factor in Factor for purpose in TRIED_PURPOSES]
-    strangers = [_strangers_counter(digest_key, account, *kind) for kind in kinds]
-    known = [*device_ids]
-    devices = [_device_counter(digest_key, each, *kind) for each in known for kind in kinds]
-    begun = [counter for each in known for counter in counters_of_reset(digest_key, each, "")]
-    return strangers + devices + begun
+    tried = (Counted.TRIES, Counted.RESET_TRIES)
+    kinds = [(counted, factor) for counted in tried for factor in Factor]
+    found = [_strangers_counter(digest_key, counted, account, factor) for counted, factor in kinds]
+    for each in device_ids:
+        found += [_device_counter(digest_key, counted, each, factor) for counted, factor in kinds]
+        found += counters_of_reset(digest_key, each, "")
+    return found
 
 
 def network_of(peer: str) -> str:
@@ -214,158 +221,40 @@ def site_of(network: str) -> str:
     return str(ipaddress.ip_network(network).supernet(new_prefix=IPV6_SITE_BITS))
 
 
-def resend_wait_s(first_s: int, sends: int) -> int:
-    """Return how long a session waits after its `sends`-th code: `first_s`, doubled for each."""
-    return min(first_s << min(max(sends - 1, 0), 32), RESEND_WAIT_S_MAX)
+def short(digest: bytes) -> str:
+    """Return the part of a keyed digest that stands for it in the name of a key."""
+    return urlsafe_b64encode(digest[:_DIGEST_BYTES]).decode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """To whom a code is sent, and on whose request."""
-
-    phone_index: bytes
-    """A keyed digest of the number."""
-    prefix_digest: bytes
-    """A keyed digest of phones.prefix."""
-    purpose: Purpose
-    is_known_device: bool
-    """Whether a device that completed a login of the account asks for the code."""
-    session_id: uuid.UUID | None = None
-    """The session of the access token that asks for the code; None for a login or a reset."""
-
-
-def number_key(to: Recipient) -> str:
-    """Return the key of the counter of codes to one number.
-
-    Each purpose has a counter, and so do known devices. Otherwise a stranger who asks for resets
-    of the password could use up the codes that the owner needs to log in.
-    """
-    return f"sends:{_kind(to)}:{_short(to.phone_index)}"
-
-
-def prefix_key(to: Recipient) -> str:
-    """Return the key of the counter of codes to all numbers with one prefix.
-
-    It is split like the counter of a number, so an attacker who asks for codes to a range of
-    numbers stops no login with a known device.
-    """
-    return f"sends:prefix:{_kind(to)}:{_short(to.prefix_digest)}"
-
-
-RESETS_KEY = "sends:total:reset:stranger"
-"""The counter of codes for all resets that strangers begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendLimits:
-    """The largest numbers of codes in a day."""
-
-    number: int
-    """To one number for each purpose; step-ups of one session."""
-    step_ups: int
-    """To one number for the step-ups of all its sessions."""
-    prefix: int
-    known_prefix: int
-    """To all numbers with one prefix, for strangers and for known devices."""
-    resets: int
-    """For all resets that strangers begin, because each costs the bank a message."""
-
-
-def send_limits_of(to: Recipient, limits: SendLimits) -> dict[str, int]:
-    """Return the counters of a code and their limits: key -> largest number of codes in a day.
-
-    Step-ups have a counter for their session, so a stolen access token uses up no codes of the
-    owner's next session. All sessions together have a larger limit, because each login gives a new
-    session.
-    """
-    prefix = {prefix_key(to): limits.known_prefix if to.is_known_device else limits.prefix}
-    if to.session_id is not None:
-        session = f"{number_key(to)}:{to.session_id.hex}"
-        return {session: limits.number, number_key(to): limits.step_ups, **prefix}
-    number = {number_key(to): limits.number, **prefix}
-    if to.purpose is Purpose.RESET and not to.is_known_device:
-        return {**number, RESETS_KEY: limits.resets}
-    return number
-
-
-class FaceCheckKind(Enum):
-    """What the bank pays AWS for."""
-
-    PICTURE = "picture"
-    """The comparisons of one picture."""
-    LIVENESS = "liveness"
-    """A liveness check."""
-
-
-FACE_CHECKS_OF_DAY_MAX = {FaceCheckKind.PICTURE: 100, FaceCheckKind.LIVENESS: 30}
-"""The largest numbers of a customer's checks in a day, for all login sessions of known devices
-together, and for all of other devices. faces.py has the limits of one login session."""
-
-
-@dataclass(frozen=True, slots=True)
-class FaceCheck:
-    """A use of the face service, which costs money."""
-
-    kind: FaceCheckKind
-    customer_id: uuid.UUID
-    is_known_device: bool
-    """Whether a device that completed a login of the account asks for it. Other callers have
-    counters of their own, so that they cannot use up the owner's checks."""
-
-
-def face_key(check: FaceCheck) -> str:
-    """Return the key of the counter of a customer's face checks."""
-    return f"faces:{check.kind.value}:{_caller(check.is_known_device)}:{check.customer_id.hex}"
-
-
-def _kind(to: Recipient) -> str:
-    return f"{to.purpose.value.lower()}:{_caller(to.is_known_device)}"
-
-
-def _caller(is_known_device: bool) -> str:
-    return "known" if is_known_device else "stranger"
-
-
-def _network_counters(
-    digest_key: bytes, address: str, *, counted: str = _TRIES
-) -> tuple[Counter, ...]:
+def _network_counters(digest_key: bytes, counted: Counted, address: str) -> tuple[Counter, ...]:
     """Return the counters of an address and of its IPv6 site; none for an unknown address."""
     networks = {Scope.ADDRESS: address, Scope.SITE: site_of(address)}
     return tuple(
-        _counter(digest_key, scope, network.encode(), counted=counted)
+        _counter(digest_key, counted, scope, network.encode())
         for scope, network in networks.items()
         if network
     )
 
 
 def _session_counter(digest_key: bytes, session_id: uuid.UUID, factor: Factor) -> Counter:
-    return _counter(digest_key, Scope.SESSION, factor.value.encode(), session_id.bytes)
+    parts = (factor.value.encode(), session_id.bytes)
+    return _counter(digest_key, Counted.TRIES, Scope.SESSION, *parts)
 
 
 def _device_counter(
-    digest_key: bytes, device_id: uuid.UUID, factor: Factor, purpose: Purpose
+    digest_key: bytes, counted: Counted, device_id: uuid.UUID, factor: Factor
 ) -> Counter:
-    word = _word(purpose)
-    return _counter(digest_key, Scope.DEVICE, *word, factor.value.encode(), device_id.bytes)
+    parts = (factor.value.encode(), device_id.bytes)
+    return _counter(digest_key, counted, Scope.DEVICE, *parts)
 
 
 def _strangers_counter(
-    digest_key: bytes, account: bytes, factor: Factor, purpose: Purpose
+    digest_key: bytes, counted: Counted, account: bytes, factor: Factor
 ) -> Counter:
-    word = _word(purpose)
-    return _counter(digest_key, Scope.STRANGERS, *word, factor.value.encode(), account)
+    return _counter(digest_key, counted, Scope.STRANGERS, factor.value.encode(), account)
 
 
-def _word(purpose: Purpose) -> tuple[bytes, ...]:
-    """Return the word of a purpose in a key; none for a login or step-up."""
-    return (purpose.value.encode(),) if purpose is Purpose.RESET else ()
-
-
-def _counter(digest_key: bytes, scope: Scope, *parts: bytes, counted: str = _TRIES) -> Counter:
+def _counter(digest_key: bytes, counted: Counted, scope: Scope, *parts: bytes) -> Counter:
     message = b"\0".join((scope.value.encode(), *parts))
-    digest = _short(hmac.digest(digest_key, message, "sha256"))
-    return Counter(f"{counted}:{_LETTERS[scope]}:{digest}", scope)
-
-
-def _short(digest: bytes) -> str:
-    return urlsafe_b64encode(digest[:_DIGEST_BYTES]).decode("ascii")
+    digest = short(hmac.digest(digest_key, message, "sha256"))
+    return Counter(f"{counted.value}:{_LETTERS[scope]}:{digest}", scope)

@@ -34,7 +34,7 @@ def new_secret() -> str:
 
 
 def otpauth_uri(secret: str, account: str) -> str:
-    """Return the URI that an authenticator app reads; `account` is the masked address."""
+    """Return the URI that an authenticator app reads; `account` is the name that the app shows."""
     return TOTP(secret).provisioning_uri(name=account, issuer_name=ISSUER)
 
 

@@ -47,7 +47,7 @@ class Call:
     client_address: str = ""
     """The IP address of the gateway's caller, without its port; empty for calls inside the mesh."""
     step_up: StepUpRule | None = None
-    """The method's step-up rule, for `step_up.require_recent_factor`."""
+    """The method's step-up rule; `step_up.unmet_rule` says whether the call meets it."""
 
     @property
     def customer_id(self) -> uuid.UUID:

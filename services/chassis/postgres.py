@@ -20,6 +20,12 @@ CONNECT_TIMEOUT_S = 5
 COMMAND_TIMEOUT_S = 10.0
 """How long a call waits for its answer, also when the network is down."""
 
+ACQUIRE_TIMEOUT_S = 10.0
+"""How long a call waits for a connection of the pool, also if its caller has left."""
+
+QUERIES_MAX = 50_000
+"""A connection is replaced after so many statements (asyncpg's own default)."""
+
 _NAME = re.compile(r"^-- name: (?P<name>[a-z][a-z0-9_]*)[ \t]*$", re.MULTILINE)
 
 
@@ -71,6 +77,16 @@ class _Connection(asyncpg.Connection):
     def get_reset_query(self) -> str:
         """Return no statement, which saves a round trip for each use of the pool."""
         return ""
+
+
+class _Pool(asyncpg.Pool):
+    """A pool whose calls wait for a connection for a limited time; then they raise TimeoutError."""
+
+    acquire_timeout_s = ACQUIRE_TIMEOUT_S
+
+    def acquire(self, *, timeout: float | None = None) -> Any:
+        """Return a connection; the pool's other methods call this one."""
+        return super().acquire(timeout=self.acquire_timeout_s if timeout is None else timeout)
 
 
 def load_queries(path: Path) -> Queries:
@@ -131,7 +147,7 @@ async def open_pool(
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
 ) -> asyncpg.Pool:
     """Open a pool of exactly `size` connections; `application_name` shows in pg_stat_activity."""
-    return await asyncpg.create_pool(
+    pool = _Pool(
         host=database.host,
         port=database.port,
         database=database.database,
@@ -141,7 +157,12 @@ async def open_pool(
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
+        max_queries=QUERIES_MAX,
         max_inactive_connection_lifetime=0,
+        loop=None,
         connection_class=_Connection,
+        record_class=asyncpg.Record,
         server_settings=_session(application_name, statement_timeout_ms),
     )
+    pool.acquire_timeout_s = ACQUIRE_TIMEOUT_S
+    return await pool

@@ -33,12 +33,19 @@ second."""
 RECHECK_S = 60.0
 """How often the feed begins to read the set again, one page with each poll. That finds an entry at
 a position that the feed has passed: Valkey lost its last entries, and its clock was set back."""
-KEPT_S = 12 * 60.0
-"""How long a process keeps an entry after it has read it. An access token is valid for ten minutes,
-and the clocks of two machines may differ by two."""
+TOKEN_LIFE_S = 600
+"""The longest lifetime of an access token. Auth refuses a longer one when the provider returns it,
+and the gateway with each call (`tokenLifetime`)."""
+CLOCKS_S = 120
+"""How far the clocks of two machines may differ, so how far the provider's may be ahead."""
+EXPIRED_S = 5
+"""How long the gateway still accepts a token after its expiry."""
+KEPT_S = TOKEN_LIFE_S + CLOCKS_S + EXPIRED_S
+"""How long an entry matters: from the end of a session until the gateway refuses its last token. A
+process keeps an entry for this long after it has read it."""
 ENTRIES_MAX = 100_000
-"""The largest number of entries that a process holds, as many as auth writes. It keeps those that
-it read last; auth reports a full set."""
+"""The largest number of entries that auth writes and that a process holds. A process keeps those
+that it read last; auth reports a full set."""
 LOST_S = 5.0
 """Without a successful read for this long the feed counts as lost, which is an error in the log."""
 REMIND_S = 60.0

@@ -6,6 +6,7 @@ of a stopped, loading or full server, and of one that refuses writes for a time,
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis, UnixDomainSocketConnection
@@ -55,15 +56,20 @@ def open_valkey(settings: ServiceSettings, secret: Mapping[str, str]) -> Redis:
     """
     if settings.valkey_socket is None:
         raise ValueError("BP_VALKEY_SOCKET is not set. Set it to the path of Valkey's socket.")
+    return valkey_client(settings.valkey_socket, secret, TIMEOUT_S)
+
+
+def valkey_client(socket: Path, login: Mapping[str, str], timeout_s: float) -> Redis:
+    """Return the same client for a process that has no settings of a service."""
     pool = BlockingConnectionPool(
         max_connections=CONNECTIONS_MAX,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         connection_class=_Connection,
-        path=str(settings.valkey_socket),
-        username=secret["username"],
-        password=secret["password"],
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
+        path=str(socket),
+        username=login["username"],
+        password=login["password"],
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=CHECK_AFTER_S,
         # No user needs the right to name its connections.

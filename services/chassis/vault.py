@@ -2,15 +2,17 @@
 
 A token is valid for one hour and is renewed after 45 minutes; if it has expired, the service logs
 in again.
-hvac blocks, so each call runs in a thread.
+hvac blocks, so each call runs in a thread. The threads are the session's own: calls of a server
+that does not answer leave those of the rest of the process free.
 """
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import hvac
 import hvac.exceptions
@@ -22,6 +24,13 @@ from services.chassis.settings import ServiceSettings
 RENEW_S = 45 * 60
 RETRY_S = 15
 TIMEOUT_S = 5
+"""The longest wait for a connection, and for each part of an answer."""
+
+ANSWER_WITHIN_S = 5.0
+"""The longest call, from its request to its answer. It contains the wait for a free thread."""
+
+THREADS_MAX = 8
+"""The calls of one session that run at the same time; further ones wait for a thread."""
 
 OPEN_WITHIN_S = 45.0
 """How long a starting service waits for OpenBao; a service has one minute to become ready."""
@@ -29,6 +38,8 @@ OPEN_WITHIN_S = 45.0
 OPEN_RETRY_S = 0.5
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class VersionedSecret:
 
 
 class VaultUnavailable(ConnectionError):
-    """OpenBao is sealed, failing or starting. The call itself is correct: retry it."""
+    """OpenBao is sealed, failing, starting or too slow. The call itself is correct: retry it."""
 
 
 @contextmanager
@@ -59,19 +70,35 @@ def _as_unreachable() -> Generator[None]:
 class Vault:
     """One service's session with OpenBao."""
 
-    def __init__(self, settings: ServiceSettings, renew_s: float = RENEW_S) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        renew_s: float = RENEW_S,
+        answer_within_s: float = ANSWER_WITHIN_S,
+    ) -> None:
         self._settings = settings
         self._renew_s = renew_s
+        self._answer_within_s = answer_within_s
         self._client: Any = _client(settings.openbao_addr)
+        self._threads = ThreadPoolExecutor(THREADS_MAX, "openbao")
 
     @property
     def token(self) -> str:
         """The current token: a secret that is never logged."""
         return str(self._client.token)
 
+    async def _answer(self, call: Callable[[], T]) -> T:
+        """Return the answer of a blocking call. A call that still waits for a thread is dropped."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            async with asyncio.timeout(self._answer_within_s):
+                return await running
+        except TimeoutError as error:
+            raise VaultUnavailable("no answer in time") from error
+
     async def login(self) -> None:
         """Exchange the service account's JWT for a token of one hour."""
-        await asyncio.to_thread(self._login)
+        await self._answer(self._login)
 
     def _login(self) -> None:
         jwt = self._settings.service_account_token_file.read_text().strip()
@@ -86,7 +113,7 @@ class Vault:
 
     async def versioned_secret(self, path: str) -> VersionedSecret:
         """Read one secret of the mount `secret` with its version."""
-        return await asyncio.to_thread(self._secret, path)
+        return await self._answer(lambda: self._secret(path))
 
     def _secret(self, path: str) -> VersionedSecret:
         try:
@@ -106,7 +133,8 @@ class Vault:
 
     async def write(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send a POST to an API path, such as "transit/sign/<key>", and return the answer."""
-        return await asyncio.to_thread(self._write, path, dict(body))
+        sent = dict(body)
+        return await self._answer(lambda: self._write(path, sent))
 
     def _write(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -129,7 +157,7 @@ class Vault:
 
     async def _renewed(self) -> bool:
         try:
-            await asyncio.to_thread(self._client.auth.token.renew_self)
+            await self._answer(self._client.auth.token.renew_self)
         except (hvac.exceptions.VaultError, OSError):
             return await self._logged_in_again()
         return True

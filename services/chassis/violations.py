@@ -13,9 +13,9 @@ from google.protobuf.message import Message
 from services.contracts.rule_texts import enum_text, rule_text
 from services.kernel.errors import FieldViolation
 
-_NOT_SET = {"required", "string.uuid_empty"}
-_TOO_SHORT = "string.min_len"
-"""For an empty text, this rule says the same as _NOT_SET."""
+_NOT_SET = {"required", "string.uuid_empty", "string.min_len"}
+"""The shortest length of a text is never more than one character, so only an empty text breaks it.
+"""
 
 
 def violations_of(request: Message) -> list[FieldViolation]:
@@ -51,8 +51,6 @@ def _description(message: Descriptor, violation: Any) -> str:
 
 
 def _is_absent(rule: str, violation: Any) -> bool:
-    if rule == _TOO_SHORT:
-        return not violation.field_value
     return rule in _NOT_SET or (rule == "enum.not_in" and violation.field_value == 0)
 
 

@@ -42,9 +42,14 @@ class BankError(Exception):
     retry_after_s: int | None = None
     """After how many seconds a retry makes sense; an error may set its own value."""
 
-    def __init__(self, *violations: FieldViolation, **metadata: str) -> None:
+    def __init__(
+        self, *violations: FieldViolation, retry_after_s: int | None = None, **metadata: str
+    ) -> None:
+        """`retry_after_s` replaces the time of the class."""
         self.violations = violations
         self.metadata = metadata
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
         super().__init__(self.message)
 
     @property
@@ -151,7 +156,10 @@ class DependencyUnavailable(BankError):
 
 
 class DeadlineExceeded(BankError):
-    """The request took longer than its deadline. Retry it with the same Idempotency-Key."""
+    """The request took longer than its deadline.
+
+    Please retry, with the same Idempotency-Key if it had one.
+    """
 
     reason = "DEADLINE_EXCEEDED"
     code = Code.DEADLINE_EXCEEDED

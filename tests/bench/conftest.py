@@ -13,6 +13,7 @@ from sandbox.stack.testing import RunningStack
 from tests.rigs.host_speed import waited_out_s
 
 CUSTOMERS = 16
+WARM_UP_S = 0.1
 
 
 def short_s() -> float:
@@ -37,6 +38,10 @@ async def bench(test_bench: TestBench, callers: list[Payer]) -> AsyncIterator[Be
     said: list[str] = []
     found = Findings()
     yield Bench(
-        test_bench, callers, Scale(quick=True, seconds=short_s(), connections=4), found, said.append
+        test_bench,
+        callers,
+        Scale(quick=True, seconds=short_s(), connections=4, quick_warm_up_s=WARM_UP_S),
+        found,
+        said.append,
     )
     assert said, "a bench reports its progress"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,12 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(
     context.load_cert_chain(tmp_path / "ach.pem", tmp_path / "ach.key")
     gateway = _Gateway()
     server = await asyncio.start_server(gateway.serve, "127.0.0.1", 0, ssl=context)
+    measured_from = list[float]()
     async with server:
         port = server.sockets[0].getsockname()[1]
-        outcome = await generator.drive(_plan(port, ca.authority_file(tmp_path, "ach")))
+        plan = _plan(port, ca.authority_file(tmp_path, "ach"))
+        outcome = await generator.drive(plan, lambda: measured_from.append(time.time()))
+    assert [at - outcome.begin_time > plan.warm_up_s / 2 for at in measured_from] == [True]
     assert gateway.closed == CONNECTIONS - USED
     assert outcome.sent == USED + 30
     assert (outcome.accepted, outcome.unanswered, outcome.refused) == (outcome.sent, 0, {})

@@ -1,11 +1,11 @@
 """The part `login` on the running bank: every figure is measured and no request is refused."""
 
+import pytest
+
 from lab.bench.bench import Bench
-from lab.bench.load.callers import repeat, telephones
-from lab.bench.test_bench import TestBench
+from lab.bench.load.callers import telephones
 from lab.bench.variants.login import logouts, passwords, refreshes, storm, whole
-from sandbox.app import App
-from sandbox.client import Answer, BankClient, LoginIdentity
+from tests.rigs.host_speed import waited_out_s
 
 CUSTOMERS = 12
 CUSTOMERS_OF_A_FAST_MACHINE = 60
@@ -22,7 +22,10 @@ async def test_logins_are_measured_next_to_the_machines_limit(bench: Bench) -> N
     assert bench.found.details["login"]["login"]["answers"] > 0
 
 
-async def test_whole_logins_and_refreshes_succeed_also_while_the_key_changes(bench: Bench) -> None:
+async def test_whole_logins_and_refreshes_succeed_also_while_the_key_changes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refreshes, "AFTER_S", waited_out_s(0.7))
     async with telephones(bench.test_bench, CUSTOMERS, with_faces=True) as apps:
         await whole.measure(bench, apps)
         await refreshes.measure(bench, apps)
@@ -32,7 +35,7 @@ async def test_whole_logins_and_refreshes_succeed_also_while_the_key_changes(ben
     assert bench.found.reasons == []
     assert figures["login.new_key.refused"] == 0
     assert figures["login.new_key.requests"] > CUSTOMERS
-    assert figures["login.logout.p100_s"] < logouts.LONGEST_S
+    assert 0 < figures["login.logout.p50_s"] <= figures["login.logout.p100_s"]
     assert {"login.face.p99_ms", "login.key.p99_ms", "refresh.per_s"} <= figures.keys()
 
 
@@ -42,21 +45,7 @@ async def test_transfers_continue_during_a_storm_of_logins(bench: Bench) -> None
     assert bench.found.reasons == []
     assert {"storm.p99_ratio", "storm.logins_per_s"} <= bench.found.figures.keys()
     assert [result.load.name for result in bench.found.results] == ["calm", "storm", "calm.after"]
-
-
-async def test_a_telephone_without_codes_makes_way(test_bench: TestBench) -> None:
-    """On a fast machine, refusals of the day's limit made the whole run void."""
-    client = BankClient(test_bench.stack)
-    app = App(client, LoginIdentity("", "", ""), "ana")
-    steps = 0
-
-    async def step(_: App) -> Answer:
-        nonlocal steps
-        steps += 1
-        if steps <= 3:
-            return Answer(200, "", {}, {})
-        return Answer(429, "", {"details": [{"reason": "OTP_SENDS_EXHAUSTED"}]}, {})
-
-    answers = await repeat([app], step, 1, 0, 60)
-    await client.close()
-    assert (answers.total, answers.problems("login"), steps) == (3, [], 4)
+    assert bench.found.figures["storm.logged_in"] == CUSTOMERS, "a storm lasts until all are in"
+    stormy = bench.found.results[1]
+    assert stormy.outcome.measured_s < stormy.load.seconds
+    assert stormy.outcome.unanswered == 0

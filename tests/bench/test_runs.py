@@ -1,7 +1,10 @@
 """Runs on the real stack: completeness in every store, cost by part, baseline, report."""
 
 import json
+import time
 import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,11 +68,24 @@ async def test_arrivals_keep_their_rate_independent_of_the_answers(
     # Half of the rate just measured, so the bank keeps up on any host.
     rate = interbank.per_s / 2
     load = Load("open100", 32, warm_up_s=short_s() / 2, seconds=ARRIVALS / rate, rate=rate)
-    result = await run(test_bench, load, orders.interbank(test_bench, callers))
+    times = list[float]()
+    result = await run(
+        test_bench, load, orders.interbank(test_bench, callers), during=_noted(times)
+    )
     assert result.void == []
     assert 0.5 * rate < result.per_s < 1.5 * rate
     outcome = result.outcome
     assert sum(count for count, _, _ in outcome.slices) + outcome.late == outcome.accepted
+    assert [times[0] > outcome.begin_time, times[1] >= outcome.end_time] == [True, True], (
+        "other work of a run lasts from the end of its warm-up to its last answer"
+    )
+
+
+@asynccontextmanager
+async def _noted(times: list[float]) -> AsyncGenerator[None]:
+    times.append(time.time())
+    yield
+    times.append(time.time())
 
 
 async def test_the_judge_checks_the_whole_bank_at_the_end(bench: Bench, interbank: Result) -> None:

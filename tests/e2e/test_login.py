@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.rigs.logins import (
     delete,
     end_resend_wait,
     ends,
+    event_names,
     pushed,
     require_done,
     require_refused,
@@ -27,13 +29,17 @@ from tests.rigs.running_bank import Bank, Customer
 pytestmark = pytest.mark.judged_with_its_module
 
 TOKEN_S = 600
+LOGIN_SESSION = timedelta(minutes=5)
 FIRST_WAIT_S: int = AuthSettings.model_fields["otp_resend_first_s"].default
 
 
 async def test_password_code_and_face_give_a_token_that_pays(
     bank: Bank, ana: Customer, app: App
 ) -> None:
+    begin = datetime.now(UTC)
     started = require_done(await app.login())
+    expire_time = datetime.fromisoformat(started.body["expireTime"])
+    assert begin <= expire_time - LOGIN_SESSION <= datetime.now(UTC)
     assert (started.body["requireMFA"], started.body["methods"]) == (True, ["SMS"])
     assert started.body["phoneHint"] == app.identity.phone[-2:]
     wanted = require_done(await app.verify_otp(started.body["sessionId"], await app.code()))
@@ -41,6 +47,7 @@ async def test_password_code_and_face_give_a_token_that_pays(
         "FACE",
         True,
     )
+    assert wanted.body["expireTime"] == started.body["expireTime"], "no step extends the session"
     done = require_done(await app.answer_biometric(started.body["sessionId"], wanted))
     assert (done.body["tokenType"], done.body["expiresIn"]) == ("Bearer", TOKEN_S)
     assert done.body["device"]["deviceName"] == "Ana's phone"
@@ -174,6 +181,7 @@ async def test_a_removed_device_is_logged_out_and_unknown(
     require_refused(await delete(logged_in, path), 404, "DEVICE_NOT_FOUND")
     known = require_done(await tablet.log_in())
     assert known.body["deviceToken"], "the removed device is a new one"
+    assert (await event_names(bank, ana)).count("device_removed") == 1
 
 
 async def test_a_customer_cannot_end_the_session_or_device_of_another(
@@ -203,7 +211,7 @@ async def test_a_step_up_gives_a_newer_token_and_keeps_the_refresh_token(logged_
     before, refresh_token = claims(logged_in.phone.access_token), logged_in.phone.refresh_token
     await _next_second(before["auth_time"])
     sent = len(await logged_in.texts())
-    started = await logged_in.post("step-up", {}, token=logged_in.phone.access_token)
+    started = await logged_in.begin_step_up()
     session_id = require_done(started).body["sessionId"]
     wanted = require_done(await logged_in.verify_otp(session_id, await logged_in.code(sent)))
     done = require_done(await logged_in.answer_biometric(session_id, wanted))
@@ -227,7 +235,7 @@ async def _next_second(unix_s: int) -> None:
 
 async def test_a_step_up_of_an_ended_session_gives_no_token(bank: Bank, logged_in: App) -> None:
     sent = len(await logged_in.texts())
-    started = await logged_in.post("step-up", {}, token=logged_in.phone.access_token)
+    started = await logged_in.begin_step_up()
     session_id = require_done(started).body["sessionId"]
     wanted = require_done(await logged_in.verify_otp(session_id, await logged_in.code(sent)))
     require_done(await logged_in.log_out())

@@ -241,7 +241,7 @@ async def test_a_request_that_arrives_too_slowly_is_ended(bank: Bank) -> None:
     whole = post(ana, order(ana))
     slow = {
         "a body that stops": whole[:-20],
-        "a length of 10 GB": framed(ana, "Content-Length: 10000000000", body=b"{"),
+        "a length of 64 KiB": framed(ana, "Content-Length: 65536", body=b"{"),
         "a chunk that stops": framed(ana, "Transfer-Encoding: chunked", body=b"5\r\nab"),
         "headers that stop": whole[:60],
         "one byte at a time": whole[:-1],
@@ -252,6 +252,12 @@ async def test_a_request_that_arrives_too_slowly_is_ended(bank: Bank) -> None:
     for what, (status, reason) in zip(slow, answers, strict=True):
         assert (status, reason) == (408, "DEADLINE_EXCEEDED"), what
     assert await bank.posted(ana) == 5_000_00
+
+
+async def test_a_length_of_ten_gigabytes_is_refused_at_once(bank: Bank) -> None:
+    ana = await bank.customer()
+    answer = await ask(bank, framed(ana, "Content-Length: 10000000000", body=b"{"))
+    assert (answer.status, answer.reason) == (413, "REQUEST_TOO_LARGE")
 
 
 async def _slowly(bank: Bank, raw: bytes, by_bytes: bool) -> tuple[int, str]:

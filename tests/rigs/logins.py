@@ -12,26 +12,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest_asyncio
+from bp.auth.v1.auth_events_pb2 import AuthEvent
 from redis.asyncio import Redis
 
 from lab.fuzz.addresses import unused_address
 from lab.fuzz.rpcs import reasons
 from ops.provision.valkey import OPERATOR, password
 from ops.waiting import until
-from sandbox.app import App
+from sandbox.app import READS, App
 from services.auth.login_sessions import session_digest, session_key
 from services.auth.refresh import token_digest
 from tests.rigs.running_bank import Answer, Bank, Customer
-
-NO_ID = "00000000-0000-7000-8000-000000000000"
-READS = {
-    "auth": "/v1/auth/sessions",
-    "customers": "/v1/accounts",
-    "notifications": "/v1/notifications",
-    "payments": f"/v1/transfers/interbank/{NO_ID}",
-    "transfers": f"/v1/transfers/internal/{NO_ID}",
-}
-"""Service -> a path that it serves to a customer with a token."""
 
 
 @pytest_asyncio.fixture
@@ -119,6 +110,13 @@ async def pushed(bank: Bank, customer: Customer, template: str) -> dict[str, Any
         return next((one for one in all_of_them if one["data"].get("template") == template), None)
 
     return await until(sent, 45, f"the push {template}")
+
+
+async def event_names(bank: Bank, customer: Customer) -> list[str]:
+    """Return the names of a customer's events in the outbox of auth, in their order."""
+    sql = "SELECT payload FROM auth.event WHERE key = $1 ORDER BY id"
+    rows = await bank.rows("bp_auth", sql, customer.customer_id)
+    return [str(AuthEvent.FromString(row["payload"]).WhichOneof("event")) for row in rows]
 
 
 def another(code: str) -> str:

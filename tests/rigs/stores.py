@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -29,10 +30,8 @@ from sandbox.stack.supervisor.launch import run_program
 from sandbox.stack.supervisor.nodes import Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.runner import Runner
 from services.chassis import postgres as chassis_postgres
-from services.chassis import valkey as chassis_valkey
 from services.chassis.postgres import Database, connect, open_pool
-from services.chassis.settings import ServiceSettings
-from services.chassis.valkey import open_valkey
+from services.chassis.valkey import valkey_client
 
 PASSWORD = secrets.token_hex(16)
 SMALL_QUEUE = ("-c", "max_notify_queue_pages=64")
@@ -101,17 +100,15 @@ class ValkeyStore:
 
     def client(self, user: str) -> Redis:
         """A client like a service's, with longer timeouts; the caller closes it."""
-        settings = ServiceSettings(
-            service=user,
-            home=self.part.home.root,
-            socket_in=Path("unused"),
-            openbao_addr="unused",
-            service_account_token_file=Path("unused"),
-            valkey_socket=self.part.socket,
-        )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(chassis_valkey, "TIMEOUT_S", scaled_s(20))
-            return open_valkey(settings, valkey.login(self.credentials, user))
+        login = valkey.login(self.credentials, user)
+        return valkey_client(self.part.socket, login, scaled_s(20))
+
+
+async def all_in_file(operator: Any) -> None:
+    """Wait until the file of a Valkey has all that was written before this call."""
+    await operator.set("test:written", 1)
+    await operator.delete("test:written")
+    assert await operator.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
 
 
 def _statement_ms() -> int:
@@ -124,6 +121,7 @@ def _scaled_limits() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chassis_postgres, "CONNECT_TIMEOUT_S", scaled_s(20))
         patch.setattr(chassis_postgres, "COMMAND_TIMEOUT_S", scaled_s(2 * STATEMENT_S))
+        patch.setattr(chassis_postgres, "ACQUIRE_TIMEOUT_S", scaled_s(2 * STATEMENT_S))
         yield
 
 

@@ -1,7 +1,8 @@
 """Finds secrets in everything that the bank writes: logs, events, rows and Valkey's values.
 
 Logs and events are searched from a moment on, before which the secrets did not exist. The logs of
-the partners count too; their private state, such as the outbox of text messages, does not.
+the partners count too; their private state, such as the outbox of text messages, does not. No
+process makes spans of traces yet, so there are none to search.
 """
 
 import asyncio

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
+from typing import TypeVar
 
 from lab.bench import series
 from lab.bench.test_bench import TestBench
@@ -26,6 +27,7 @@ ADDRESSES_MAX = 100
 REFUSALS_SHOWN = 3
 CODES_USED_UP = "OTP_SENDS_EXHAUSTED"
 
+Telephone = TypeVar("Telephone")
 Step = Callable[[App], Awaitable[Answer]]
 """What a caller repeats; the last answer of the step counts."""
 
@@ -43,6 +45,8 @@ class Answers:
     """Status and reason of the other answers, from the first request on."""
     total: int = 0
     """All good answers, including those of the warm-up."""
+    callers_short: int = 0
+    """Callers that stopped before the end, because no telephone was left for them."""
 
     @property
     def per_s(self) -> float:
@@ -66,9 +70,12 @@ class Answers:
             self.took_ms.append((now - begun) * 1000)
 
     def problems(self, name: str) -> list[str]:
-        """Return a reason why the run is void if an answer was an error, or if none was good."""
+        """Return reasons why the run is void: errors, callers that stopped, or no good answer."""
         refused = [f"{name}: {count} x {what}" for what, count in self.refused.most_common()]
-        return refused[:REFUSALS_SHOWN] or ([] if self.ended else [f"{name}: no answer"])
+        problems = refused[:REFUSALS_SHOWN]
+        if self.callers_short:
+            problems.append(f"{name}: callers without a telephone: {self.callers_short}")
+        return problems or ([] if self.ended else [f"{name}: no answer"])
 
 
 @asynccontextmanager
@@ -107,25 +114,33 @@ def _app(client: BankClient, person: Person) -> App:
 
 
 async def repeat(
-    apps: Sequence[App], step: Step, at_once: int, warm_up_s: float, seconds: float
+    telephones: Sequence[Telephone],
+    step: Callable[[Telephone], Awaitable[Answer]],
+    at_once: int,
+    warm_up_s: float,
+    seconds: float,
 ) -> Answers:
     """Let the telephones do a step in turn, `at_once` of them at a time, in a closed loop.
 
     A telephone does one step at a time, so `at_once` must not exceed their number. A telephone that
-    got the day's codes does no further step; a caller without a telephone ends early.
+    got the day's codes does no further step. A caller without a telephone stops, which is a problem
+    of the run: it had fewer callers than `at_once`.
     """
-    free = deque(apps)
+    free = deque(telephones)
     answers = Answers(time.monotonic() + warm_up_s)
     until = answers.begun + seconds
 
     async def caller() -> None:
-        while free and (begun := time.monotonic()) < until:
-            app = free.popleft()
-            answer = await step(app)
+        while (begun := time.monotonic()) < until:
+            if not free:
+                answers.callers_short += 1
+                return
+            telephone = free.popleft()
+            answer = await step(telephone)
             if answer.status == 429 and answer.reason == CODES_USED_UP:
                 continue
             answers.note(answer, begun, time.monotonic())
-            free.append(app)
+            free.append(telephone)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(at_once):

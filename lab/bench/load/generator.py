@@ -2,18 +2,22 @@
 
 It runs in a separate process, so its CPU is measured separately from the bank's. Requests are built
 before the run and answers are barely parsed, because the generator shares its two cores with the
-bank. It takes two file names: a `Plan` to read and an `Outcome` to write, both JSON.
+bank. It takes two file names: a `Plan` to read and an `Outcome` to write, both JSON. It reports the
+beginning of the measured time on its standard output. SIGTERM ends the measured time early.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
 import ssl
 import sys
 import time
 from array import array
 from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +30,8 @@ from lab.bench import series
 from lab.bench.load import arrivals
 from ops.waiting import scaled_s
 
+MEASURING = b"measuring\n"
+"""The generator writes this to its standard output when the warm-up has ended."""
 GRACE_S = 15.0
 """How long the generator waits for answers after the last request."""
 
@@ -46,7 +52,7 @@ class Plan:
     warm_up_s: float
     """Answers in this time count as transfers but not in the figures."""
     seconds: float
-    """Length of the measured time, after the warm-up."""
+    """Length of the measured time, after the warm-up, unless SIGTERM ends it."""
     key_prefix: str
     """An idempotency key is this prefix and a number."""
     heads: list[str]
@@ -105,6 +111,12 @@ class _Run:
     ids: list[str] = field(default_factory=list[str])
     refused: Counter[str] = field(default_factory=Counter[str])
     shown: list[str] = field(default_factory=list[str])
+
+    def end_early(self) -> None:
+        """End the measured time now: send no further request, and wait for the answers."""
+        self.until = min(self.until, time.perf_counter())
+        self.over = True
+        self.settle()
 
     def settle(self) -> None:
         """End the run when no request is pending."""
@@ -211,8 +223,8 @@ def _content_length(received: bytes, end: int) -> int:
     return int(received[at + len(_LENGTH) : received.find(b"\r", at)])
 
 
-async def drive(plan: Plan) -> Outcome:
-    """Run a plan to its end and return the outcome."""
+async def drive(plan: Plan, measuring: Callable[[], object] = lambda: None) -> Outcome:
+    """Run a plan to its end and return the outcome. Call `measuring` when the warm-up has ended."""
     requests = [
         (head.encode(), body.encode()) for head, body in zip(plan.heads, plan.bodies, strict=True)
     ]
@@ -226,6 +238,8 @@ async def drive(plan: Plan) -> Outcome:
     begun = time.perf_counter()
     run.until = begun + total_s
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, run.end_early)
+    loop.call_later(plan.warm_up_s, measuring)
     for number, heads in enumerate(plan.later_heads, start=1):
         loop.call_later(number * plan.heads_s, run.use, heads)
     with suppress(TimeoutError):
@@ -262,6 +276,8 @@ async def _arrivals(run: _Run, begun: float, moments: list[float]) -> None:
         wait_s = begun + moment - time.perf_counter()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
+        if run.over:
+            break
         run.arrive(begun + moment)
     run.over = True
     run.settle()
@@ -276,7 +292,7 @@ def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
     placed = run.begun if plan.rate else ended
     measured = (ms for at, ms in zip(placed, took_ms, strict=True) if first <= at < run.until)
     since_start = [at - begun for at in ended]
-    cut = series.slices(since_start, took_ms, plan.slice_s, plan.warm_up_s + plan.seconds)
+    cut = series.slices(since_start, took_ms, plan.slice_s, run.until - begun)
     return Outcome(
         begin_time=begin_time,
         end_time=time.time(),
@@ -285,7 +301,7 @@ def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
         refused=dict(run.refused),
         refusals_shown=run.shown,
         unanswered=run.in_flight + len(run.late),
-        measured_s=plan.seconds,
+        measured_s=run.until - first,
         latencies_ms=sorted(measured),
         transfer_ids=run.ids,
         cpu_s=time.process_time() - cpu,
@@ -297,7 +313,8 @@ def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
 def main() -> None:
     """Read the plan, run it, and write the outcome."""
     plan_file, outcome_file = map(Path, sys.argv[1:])
-    outcome = uvloop.run(drive(Plan(**orjson.loads(plan_file.read_bytes()))))
+    plan = Plan(**orjson.loads(plan_file.read_bytes()))
+    outcome = uvloop.run(drive(plan, lambda: os.write(sys.stdout.fileno(), MEASURING)))
     outcome_file.write_bytes(orjson.dumps(outcome))
 
 

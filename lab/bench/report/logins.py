@@ -28,6 +28,36 @@ RUNS = {
     "refresh": "refresh",
 }
 """The closed loops, in the order of the table."""
+REST = (
+    *(
+        (f"p{p} of transfers, 20 a second, {when}, ms", f"{run}.p{p}_ms", ".0f")
+        for run, when in (
+            ("calm", "before the storm"),
+            ("storm", "in the storm"),
+            ("calm.after", "after the storm"),
+        )
+        for p in (50, 99)
+    ),
+    (
+        "customers who passed the first factor in the storm, a second",
+        "storm.logins_per_s",
+        ".3g",
+    ),
+    ("customers who passed it until the storm's end, of 500", "storm.logged_in", ",.0f"),
+    ("the slowest transfer of the storm's first ten seconds, ms", "storm.crest_p99_ms", ",.0f"),
+    ("answers in the storm that asked a caller to come later", "storm.busy_answers", ",.0f"),
+    ("requests while the provider changed its key", "login.new_key.requests", ",.0f"),
+    ("requests refused meanwhile", "login.new_key.refused", ".0f"),
+    ("check for revoked sessions, no entry, µs", "login.check.empty_us", ".2g"),
+    ("check for revoked sessions, 100,000 entries, µs", "login.check.full_us", ".2g"),
+    (
+        "from a logout until every service refuses the token, median, s",
+        "login.logout.p50_s",
+        ".2g",
+    ),
+    ("the longest time from a logout until then, s", "login.logout.p100_s", ".2g"),
+)
+"""The other figures: what, name, format."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -86,20 +116,8 @@ def _against_limits(figures: Mapping[str, float]) -> str:
 
 
 def _rest(figures: Mapping[str, float]) -> str:
-    return (
-        f"Transfers, 20 a second: p50 {figures['calm.p50_ms']:.0f} and p99 "
-        f"{figures['calm.p99_ms']:.0f} ms before the storm, {figures['storm.p50_ms']:.0f} and "
-        f"{figures['storm.p99_ms']:.0f} ms in it, {figures['calm.after.p50_ms']:.0f} and "
-        f"{figures['calm.after.p99_ms']:.0f} ms after it. In the storm, "
-        f"{figures['storm.logins_per_s']:.3g} customers a second passed the first factor; the bank "
-        f"asked callers {figures['storm.busy_answers']:,.0f} times to come later. While the "
-        f"provider changed its key, {figures['login.new_key.refused']:.0f} of "
-        f"{figures['login.new_key.requests']:,.0f} requests were refused. A check for a revoked "
-        f"session takes {figures['login.check.empty_us']:.2g} µs with no entry and "
-        f"{figures['login.check.full_us']:.2g} µs with 100,000. After a logout, the services "
-        f"refuse the token within {figures['login.logout.p50_s']:.2g} s (median) and "
-        f"{figures['login.logout.p100_s']:.2g} s (longest)."
-    )
+    rows = [(what, format(figures[name], form)) for what, name, form in REST]
+    return table(("what", "measured"), rows)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import betterproto2
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.listener.v3 import Listener
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import Secret
-from envoy_data_plane.google.protobuf import Any as Any_
+from envoy_data_plane.message_pool import default_message_pool
 
 from mesh.controlplane import model
 from mesh.controlplane.passed_on import PassedOn
@@ -89,7 +89,7 @@ def _snapshot(
 
 def _resource(message: Listener | Cluster | Secret) -> Resource:
     plain = message.to_dict(casing=betterproto2.Casing.SNAKE)
-    url = Any_.pack(message).type_url
+    url = default_message_pool.type_to_url[type(message)]
     return Resource(message.name, message, {"@type": url, **_well_named(plain)})
 
 

@@ -25,8 +25,8 @@ from services.contracts import BODY_BYTES_MAX
 _AGE_MAX = timedelta(hours=24)
 _HEADERS_KIB_MAX = 48
 _HEADERS_COUNT_MAX = 80
-_HEAP_MIB_MIN, _HEAP_MIB_MAX = 64, 65_536
 """A sidecar accepts 60 KiB and 100 headers, Envoy's defaults; the gateway adds some headers."""
+_HEAP_MIB_MIN, _HEAP_MIB_MAX = 64, 65_536
 
 
 def _kept(span: timedelta) -> timedelta:
@@ -77,6 +77,7 @@ class OpenBodiesPool(Shape):
     """The memory for requests without a token whose bodies have not arrived yet."""
 
     per_address_kib: Annotated[Count, Field(alias="perAddressKiB")]
+    per_site_kib: Annotated[Count, Field(alias="perSiteKiB")]
     total_kib: Annotated[Count, Field(alias="totalKiB")]
 
 

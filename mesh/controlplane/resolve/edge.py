@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from gateway.open_bodies import REQUEST_BYTES, BodyPool, PoolLimits
+from gateway.open_bodies import REQUEST_BYTES, PoolLimits
 from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.drain import ARRIVAL_MS_MAX
@@ -113,7 +113,8 @@ def _edge(
         classes=tuple((name, _bucket(bucket)) for name, bucket in sorted(classes.items())),
         large_bodies_per_address=_bucket(limits.large_bodies.per_address),
         large_bodies_total=_bucket(limits.large_bodies.total),
-        open_bodies=_open_bodies(policy.limits.open_bodies),
+        open_small=_pool(policy.limits.open_bodies.small),
+        open_large=_pool(policy.limits.open_bodies.large),
         tracked_max=limits.tracked_max,
         cors=_cors(policy.cors),
         limits=_limits(policy.limits),
@@ -161,7 +162,7 @@ def _memory_faults(
         ("large", pools.large, largest),
     ):
         needed = -(-(REQUEST_BYTES + body) // _KIB)
-        if min(pool.per_address_kib, pool.total_kib) < needed:
+        if min(pool.per_address_kib, pool.per_site_kib, pool.total_kib) < needed:
             yield resource.fault((*at, name), f"set at least {needed}, the size of one request")
 
 
@@ -250,12 +251,9 @@ def _bucket(bucket: edge_policy.Bucket) -> model.Bucket:
     return model.Bucket(bucket.per_second, bucket.burst)
 
 
-def _open_bodies(found: edge_policy.OpenBodies) -> tuple[tuple[BodyPool, PoolLimits], ...]:
-    both = ((BodyPool.SMALL, found.small), (BodyPool.LARGE, found.large))
-    return tuple(
-        (pool, PoolLimits(each.per_address_kib * _KIB, each.total_kib * _KIB))
-        for pool, each in both
-    )
+def _pool(found: edge_policy.OpenBodiesPool) -> PoolLimits:
+    limits = (found.per_address_kib, found.per_site_kib, found.total_kib)
+    return PoolLimits(*(kib * _KIB for kib in limits))
 
 
 def _cors(cors: edge_policy.Cors) -> model.Cors:

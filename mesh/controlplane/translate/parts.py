@@ -12,6 +12,9 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any, Struct
 
 from mesh.controlplane import model
+from mesh.controlplane.translate.message_classes import examine_each_class_once
+
+examine_each_class_once()
 
 SecretSource = Callable[[str], core.ConfigSource | None]
 """Returns the source of a secret by its name; None means that the bootstrap contains it."""

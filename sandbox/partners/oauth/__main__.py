@@ -40,55 +40,49 @@ class _Mint(BaseModel):
     model_config = ConfigDict(extra="forbid")
     subject: str
     scope: str = ""
-    lifetime_s: float = 900
+    lifetime_s: float = 600
     claims: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """What the control API shows and changes."""
+class _Control:
+    """The endpoints of the control API, and what they show and change."""
 
     audience: str
     keys: KeyRing
     tokens: AccessTokens
     grants: Grants
-    counts: Counts
-
-
-class _Control:
-    def __init__(self, parts: _Parts) -> None:
-        self._parts = parts
-        self._keys = parts.keys
+    done: Counts
 
     def counts(self) -> dict[str, Any]:
-        done = self._parts.counts
+        done = self.done
         tokens = {"issued": done.tokens_issued, "refused": done.tokens_refused}
         changes = {
-            "grants": len(self._parts.grants),
+            "grants": len(self.grants),
             "refreshes": done.refreshes,
             "reuses": done.reuses,
             "revocations": done.revocations,
         }
-        return {"tokens": tokens, "keys": len(self._keys.keys), **changes}
+        return {"tokens": tokens, "keys": len(self.keys.keys), **changes}
 
     async def list(self, _request: web.Request) -> web.StreamResponse:
-        return answer({"keys": [key.view() for key in self._keys.keys]})
+        return answer({"keys": [key.view() for key in self.keys.keys]})
 
     async def rotate(self, request: web.Request) -> web.StreamResponse:
         body = await parsed(request, _Rotation)
-        return answer(self._keys.rotate(body.lead_s, body.overlap_s).view(), 201)
+        return answer(self.keys.rotate(body.lead_s, body.overlap_s).view(), 201)
 
     async def revoke(self, request: web.Request) -> web.StreamResponse:
-        if not self._keys.revoke(request.match_info["kid"]):
+        if not self.keys.revoke(request.match_info["kid"]):
             raise ControlError(409, "the key does not exist or is the last one")
         return answer({"revoked": 1})
 
     async def mint(self, request: web.Request) -> web.StreamResponse:
         body = await parsed(request, _Mint)
-        tokens, audience = self._parts.tokens, self._parts.audience
-        usual = tokens.claims(body.subject, audience, body.scope, "control", body.lifetime_s)
+        target = (body.subject, self.audience, body.scope, "control")
+        usual = self.tokens.claims(*target, body.lifetime_s)
         claims = usual | sandbox_session() | body.claims
-        token = tokens.sign({name: v for name, v in claims.items() if v is not None})
+        token = self.tokens.sign({name: v for name, v in claims.items() if v is not None})
         return answer({"access_token": token})
 
 
@@ -104,10 +98,10 @@ def build(settings: OauthSettings) -> Partner:
     granting = Granting(settings, clients, tokens, grants, counts)
     inspection = Inspection(tokens, grants, counts, settings.session_token_ttl_s)
     faults, api = Faults(), OauthApi(clients, granting, inspection, counts)
-    parts = _Parts(settings.audience, keys, tokens, grants, counts)
+    control = _Control(settings.audience, keys, tokens, grants, counts)
     return Partner(
         app=_public(faults, Metadata(settings, keys), api),
-        control=_controls(faults, _Control(parts)),
+        control=_controls(faults, control),
         closers=[grants.close, used.close],
     )
 

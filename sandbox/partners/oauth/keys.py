@@ -1,7 +1,8 @@
 """The provider's signing keys: ES256, kept in the state directory, rotated with overlap.
 
 A new key is published at once and signs after its lead time, so that caches of the key set hold it
-before its first token. A retired key stays published until its tokens have expired.
+before its first token. A retired key stays published until its tokens have expired. Only published
+keys sign, and the newest key is never retired, so there is always a key that signs.
 """
 
 import time
@@ -62,40 +63,63 @@ class KeyRing:
     def published(self) -> dict[str, Any]:
         """Return the JSON Web Key Set: the public part of every key that has not ended."""
         now = time.time()
-        keys = [key for key in self.keys if key.is_published(now)]
+        keys = self._published(now)
         return {"keys": [public_jwk(key.key.public_key(), key.kid) for key in keys]}
 
     def verifiers(self) -> KeySet:
         """Return the keys that verify the provider's own tokens."""
-        now = time.time()
-        return KeySet([key.verifier for key in self.keys if key.is_published(now)])
+        return KeySet([key.verifier for key in self._published(time.time())])
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """Return a compact JWS, signed by the newest key whose lead time has passed."""
-        now = time.time()
-        usable = [key for key in self.keys if key.signs_from <= now] or self.keys
-        key = max(usable, key=lambda item: item.signs_from)
+        """Return a compact JWS, signed by the newest published key whose lead time has passed."""
+        key = self._signing(time.time())[-1]
         return sign_es256(key.key, key.kid, claims)
 
     def rotate(self, lead_s: float, overlap_s: float) -> SigningKey:
-        """Add a key; retire the others `overlap_s` after the new one begins to sign."""
+        """Add a key; retire the signing key `overlap_s` after the new one begins to sign.
+
+        A key that has not begun to sign is replaced by the new one.
+        """
         now = time.time()
-        for old in self.keys:
-            old.ends_at = now + lead_s + overlap_s if old.ends_at is None else old.ends_at
+        kept = self._signing(now)
+        if kept:
+            kept[-1].ends_at = now + lead_s + overlap_s
         new = SigningKey(uuid.uuid4().hex, ec.generate_private_key(ec.SECP256R1()), now + lead_s)
-        kept = [key for key in self.keys if key.is_published(now)]
         self.keys = [*kept, new][-KEYS_MAX:]
         self._save()
         return new
 
     def revoke(self, kid: str) -> bool:
-        """Unpublish a key, which invalidates its tokens. The last key cannot be revoked."""
-        left = [key for key in self.keys if key.kid != kid]
-        if not left or len(left) == len(self.keys):
+        """Unpublish a key, which invalidates its tokens. The newest remaining key is not retired.
+
+        An earlier key that signs in its place stays published as long as the revoked one would
+        have. The last published key cannot be revoked.
+        """
+        now = time.time()
+        published = self._published(now)
+        left = [key for key in published if key.kid != kid]
+        revoked = [key for key in published if key.kid == kid]
+        if not left or not revoked:
             return False
+        left[0].signs_from = min(left[0].signs_from, now)
+        left[-1].ends_at = None
         self.keys = left
+        signing = self._signing(now)[-1]
+        if signing.ends_at is not None:
+            signing.ends_at = max(signing.ends_at, revoked[0].ends_at or 0.0)
         self._save()
         return True
+
+    def _published(self, now: float) -> list[SigningKey]:
+        return [key for key in self.keys if key.is_published(now)]
+
+    def _signing(self, now: float) -> list[SigningKey]:
+        """Return the published keys that have begun to sign; the last one signs now.
+
+        If the clock was set back so far that no key has begun, the oldest key signs.
+        """
+        published = self._published(now)
+        return [key for key in published if key.signs_from <= now] or published[:1]
 
     def _save(self) -> None:
         part = self._path.with_name(self._path.name + ".part")

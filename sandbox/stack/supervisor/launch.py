@@ -5,9 +5,9 @@ supervisor. PostgreSQL refuses to run as root, so a child may also change its us
 capability then. The working folder may belong to that user, so root starts programs by absolute
 paths only, and children get only the absolute entries of PATH.
 
-Small programs (util-linux's setpriv and chrt) set this up and then exec the child's own program.
-Python code between fork and exec is unsafe: a library with threads may react to the fork (gRPC
-restarts its threads, which abort when exec closes their files).
+util-linux's setpriv sets this up and then executes the child's own program. Python code between
+fork and exec is unsafe: a library with threads may react to the fork (gRPC restarts its threads,
+which abort when exec closes their files).
 """
 
 from __future__ import annotations
@@ -116,18 +116,12 @@ async def run_program(command: Sequence[str], env: Mapping[str, str], log: Path)
 def in_its_place(
     command: Sequence[str], user: OsUser | None, death_signal: signal.Signals
 ) -> list[str]:
-    """Return the command that starts `command` as `user` and ends it when this process ends.
-
-    The child and its children use Linux's batch scheduling: they get their share of CPU like other
-    processes, but a process that wakes up does not preempt the running one. Twenty processes that
-    wake each other on two cores would otherwise spend much of their time on cold caches.
-    """
+    """Return the command that starts `command` as `user` and ends it when this process ends."""
     return [
         program("setpriv"),
         *(_become(user) if user is not None else ()),
         "--pdeathsig",
         death_signal.name.removeprefix("SIG"),
-        *(program("chrt"), "--batch", "0"),
         # The parent may have died before the death signal was set.
         *(program("sh"), "-c", 'test "$PPID" -eq "$0" || exit 1; exec "$@"', str(os.getpid())),
         program(command[0]),

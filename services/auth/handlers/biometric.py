@@ -1,9 +1,12 @@
 """The third factor: a device's key or a picture of the face. Then the tokens."""
 
+import secrets
 from dataclasses import dataclass, replace
+from functools import partial
 
 from services.auth import device_keys
 from services.auth.answers import request_digest
+from services.auth.background import attempted
 from services.auth.device_keys import Assertion
 from services.auth.errors import (
     AssertionInvalid,
@@ -15,28 +18,22 @@ from services.auth.errors import (
     MethodUnavailable,
 )
 from services.auth.handlers import completion
-from services.auth.handlers.codes import (
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.face import liveness_of, require_face
+from services.auth.handlers.factors import Attempt, attempt_of, right, undecided, wrong
+from services.auth.handlers.second_factor import (
     Entered,
-    after_code,
+    accept_code,
     is_repeated,
     method_of,
     otp_digest,
-    require_code,
     require_step,
 )
-from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.face import (
-    awaited_liveness,
-    begin_liveness,
-    beginning_liveness,
-    require_face,
-    with_liveness,
-)
-from services.auth.handlers.factors import attempt_of, undecided, wrong
-from services.auth.handlers.undoing import undone_on_failure
+from services.auth.handlers.undoing import completed, undone_on_failure
+from services.auth.login_sessions import OWNER_BYTES, advanced
+from services.auth.polling import polled
 from services.auth.results import LoggedIn, Wanted
 from services.auth.state import (
-    LOGIN,
     BiometricMethod,
     Device,
     Factor,
@@ -48,10 +45,12 @@ from services.auth.state import (
     Step,
     User,
 )
-from services.kernel.clock import utc_now
+from services.kernel.errors import DependencyUnavailable
 
 WRONG = (FaceNotMatched, FaceNotLive, AssertionInvalid)
 """Refusals that count as a wrong try."""
+ANSWERED_WITHIN_S = 2.0
+"""How long a repeated call waits for an earlier one that fetches the tokens."""
 
 
 async def verify_otp(
@@ -70,48 +69,22 @@ async def verify_otp(
     """
     session = await deps.sessions.read(login_session_id)
     device = await _device_of(deps, session)
-    repeated = otp_digest(deps.keys.code_key, login_session_id, code)
-    if is_repeated(session, repeated):
-        return await _wanted_again(deps, login_session_id, session, device)
-    require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
-    chosen = _biometric_method(device, biometric)
-    entered = Entered(method or method_of(session, code), code)
-    factor = await require_code(deps, login_session_id, session, entered)
-    if factor is None:
-        accepted = await deps.sessions.read(login_session_id)
-        return await _wanted_again(deps, login_session_id, accepted, device)
-    moved = _moved(replace(after_code(session, factor), otp_digest=repeated), chosen)
-    await deps.sessions.advance(login_session_id, session, moved)
-    if chosen is BiometricMethod.FACE:
-        moved = await begin_liveness(deps, login_session_id, moved)
-    return _wanted(moved, device)
-
-
-def _moved(session: LoginSession, method: BiometricMethod) -> LoginSession:
-    """Return the session as it waits for the third factor.
-
-    A liveness check is counted in the same step, so no parallel call begins another one.
-    """
-    session = replace(session, biometric_method=method)
-    if method is BiometricMethod.FACE:
-        return beginning_liveness(session, utc_now())
-    return replace(session, challenge=device_keys.new_challenge())
-
-
-async def _wanted_again(
-    deps: Dependencies, login_session_id: str, session: LoginSession, device: Device | None
-) -> Wanted:
-    """Return the answer of an earlier call with the same code, and wait for it if it still runs."""
+    if not is_repeated(session, otp_digest(deps.keys.code_key, login_session_id, code)):
+        require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
+        third = partial(_awaiting, _biometric_method(device, biometric))
+        entered = Entered(method or method_of(session, code), code)
+        session = await completed(accept_code(deps, login_session_id, session, entered, third))
     if session.biometric_method is BiometricMethod.FACE:
-        session = await awaited_liveness(deps, login_session_id, session)
-        session = await with_liveness(deps, login_session_id, session)
-    return _wanted(session, device)
-
-
-def _wanted(session: LoginSession, device: Device | None) -> Wanted:
-    if session.biometric_method is BiometricMethod.DEVICE_KEY and device is not None:
+        session = await liveness_of(deps, login_session_id, session)
+    elif device is not None:
         return Wanted(session, (device.credential_id,))
     return Wanted(session, ())
+
+
+def _awaiting(method: BiometricMethod, session: LoginSession) -> LoginSession:
+    """Return the session as it waits for the third factor."""
+    challenge = device_keys.new_challenge() if method is BiometricMethod.DEVICE_KEY else b""
+    return replace(session, biometric_method=method, challenge=challenge)
 
 
 def _biometric_method(device: Device | None, asked: BiometricMethod | None) -> BiometricMethod:
@@ -138,27 +111,63 @@ async def verify_biometric(
     error of the factor.
     """
     request = request_digest(proof, device_name)
-    if (answered := await deps.answers.read(login_session_id, request)) is not None:
-        return answered
-    session = await deps.sessions.read(login_session_id)
+    session = await _answered(deps, login_session_id, request)
+    if isinstance(session, LoggedIn):
+        return session
     require_step(session, Step.AWAITING_BIOMETRIC, Purpose.LOGIN, Purpose.STEP_UP)
     user = await deps.store.user(session.customer_id) if session.customer_id else None
     if user is None:
         raise LoginSessionInvalid
     proven = await _require_biometric(deps, login_session_id, session, user, proof)
-    session = proven.session
-    completing = replace(
-        session,
-        step=LOGIN.next(session.step, Progress.BIOMETRIC_RIGHT),
-        factors=(*session.factors, proven.factor),
-    )
-    # Only one of several calls with the same session gets past this line.
-    await deps.sessions.advance(login_session_id, session, completing)
-    back = replace(session, step=LOGIN.next(completing.step, Progress.TOKENS_REFUSED))
-    async with undone_on_failure(lambda: deps.sessions.advance(login_session_id, completing, back)):
-        logged_in = await completion.complete(deps, completing, user, device_name, proven.key_use)
+    # Not half done: without its end, a grant of the provider would have no session.
+    done = _completed(deps, login_session_id, user, proven, request, device_name)
+    return await completed(done)
+
+
+async def _answered(
+    deps: Dependencies, login_session_id: str, request: bytes
+) -> LoggedIn | LoginSession:
+    """Return the answer of an earlier call with the same request, or the session without one.
+
+    Waits while an earlier call fetches the tokens. Raises LoginSessionInvalid, and
+    DependencyUnavailable when the earlier call takes longer: the provider is slow.
+    """
+
+    async def look() -> LoggedIn | LoginSession | None:
+        # The session first: a call keeps its answer before it deletes its session.
+        found = await deps.sessions.find(login_session_id)
+        if (answered := await deps.answers.read(login_session_id, request)) is not None:
+            return answered
+        if found is None:
+            raise LoginSessionInvalid
+        return None if found.step is Step.COMPLETING else found
+
+    if (found := await polled(look, ANSWERED_WITHIN_S)) is None:
+        raise DependencyUnavailable
+    return found
+
+
+async def _completed(
+    deps: Dependencies,
+    login_session_id: str,
+    user: User,
+    proven: "_Proven",
+    request: bytes,
+    device_name: str,
+) -> LoggedIn:
+    """Fetch the tokens, and keep the answer. After a failure, the step may be repeated."""
+    session, owner = proven.session, secrets.token_bytes(OWNER_BYTES)
+    await right(deps, proven.attempt)
+    completing = advanced(session, Progress.BIOMETRIC_RIGHT, owner=owner)
+    with_factor = replace(completing, factors=(*session.factors, proven.attempt.factor))
+    async with undone_on_failure(lambda: deps.sessions.give_back(login_session_id, owner)):
+        # Only one of several calls with the same session gets past this line.
+        await deps.sessions.advance(login_session_id, session, completing)
+        logged_in = await completion.complete(deps, with_factor, user, device_name, proven.key_use)
         await deps.answers.keep(login_session_id, request, logged_in)
-    await deps.sessions.end(login_session_id)
+    ended = advanced(completing, Progress.TOKENS_FETCHED)
+    # The answer is kept, so a failure here changes nothing for the app.
+    await attempted("end", deps.sessions.advance(login_session_id, completing, ended))
     return logged_in
 
 
@@ -166,7 +175,7 @@ async def verify_biometric(
 class _Proven:
     """A right third factor."""
 
-    factor: Factor
+    attempt: Attempt
     session: LoginSession
     """The session as it is now in Valkey."""
     key_use: KeyUse | None
@@ -187,7 +196,6 @@ async def _require_biometric(
     attempt = attempt_of(
         user.email_index, user, session.device_id, factor, session_id=session.session_id
     )
-    await deps.tries.admit(attempt.subject, factor)
     refusal: AuthError | None = None
     key_use: KeyUse | None = None
     async with undecided(deps, attempt):
@@ -198,8 +206,7 @@ async def _require_biometric(
     if refusal is not None:
         await wrong(deps, attempt, refusal)
         raise refusal
-    await deps.tries.right(attempt.subject, factor)
-    return _Proven(factor, session, key_use)
+    return _Proven(attempt, session, key_use)
 
 
 async def _require_proof(
@@ -224,8 +231,7 @@ async def _require_assertion(
     device = await _device_of(deps, session)
     if device is None or not device.credential_id:
         raise AssertionInvalid
-    count = device_keys.verify_assertion(device, assertion, session.challenge, deps.settings)
-    return KeyUse(device.device_id, device.sign_count, count)
+    return device_keys.verify_assertion(device, assertion, session.challenge, deps.settings)
 
 
 async def _device_of(deps: Dependencies, session: LoginSession) -> Device | None:

@@ -36,6 +36,8 @@ METHODS = {
     Factor.FACE_PICTURE: "face",
 }
 """Factor -> authentication method reference of RFC 8176."""
+SYNCED_KEY = "swk"
+"""The reference of a device key that may be on several devices, so hardware does not bind it."""
 DEVICE_TOKEN_BYTES = 32
 
 
@@ -47,6 +49,8 @@ async def complete(
     key_use: KeyUse | None,
 ) -> LoggedIn:
     """Fetch the tokens and store the session.
+
+    A caller that hangs up must not cancel it: a grant of the provider would remain.
 
     Raises DependencyUnavailable and LoginSessionInvalid, and AssertionInvalid when another login
     with the same key completed at the same time.
@@ -60,31 +64,38 @@ async def complete(
         return await _stepped_up(deps, session, user, key_use)
     now = origin()
     device, device_token = await _device(deps, session, user, device_name, now.time)
-    made = Session(
-        session_id=new_id(shard_of(user.customer_id)),
-        customer_id=user.customer_id,
-        device_id=device.device_id,
-        device_name=device.device_name,
-        create_time=now.time,
-        refresh_time=now.time,
-        expire_time=now.time + timedelta(days=deps.settings.session_days),
-    )
-    subject = _subject(session, user, made.session_id, device.device_id, now.time)
+    made = _made(deps, device, now.time)
+    methods = _methods(session, key_use)
+    subject = Subject(user.customer_id, made.session_id, device.device_id, methods, now.time)
     pair = await deps.provider.exchange(subject, with_refresh_token=True)
-    # Before the row: without a row, the family is a token that no caller has, and upkeep.py ends
-    # it. Without the family, the row would be a session that cannot be refreshed.
-    await deps.families.create(made, device.token_hash, pair.refresh_token)
     done = replace(
         _completed(deps, session, made, device, is_new=bool(device_token), now=now),
         key_use=key_use,
     )
-    async with undone_on_failure(lambda: deps.provider.revoke(pair.refresh_token)):
+    async with undone_on_failure(
+        lambda: deps.ended_grants.end(made.session_id, pair.refresh_token)
+    ):
+        # Before the row: without a row, the family is a token that no caller has, and upkeep.py
+        # ends it. Without the family, the row would be a session that cannot be refreshed.
+        await deps.families.create(made, device.token_hash, pair.refresh_token)
         surplus = await deps.store.complete_login(done)
     # The login is complete: a failure here must not be its answer, because a repeated call would
     # begin a second session. What fails is left to the reconciliation of upkeep.py.
     ended = [each.session_id for each in surplus]
     deps.background.start("withdraw_surplus", tokens.withdraw(deps, ended))
-    return LoggedIn(pair, device, device_token)
+    return LoggedIn(pair, device.shown(), device_token)
+
+
+def _made(deps: Dependencies, device: Device, now: datetime) -> Session:
+    return Session(
+        session_id=new_id(shard_of(device.customer_id)),
+        customer_id=device.customer_id,
+        device_id=device.device_id,
+        device_name=device.device_name,
+        create_time=now,
+        refresh_time=now,
+        expire_time=now + timedelta(days=deps.settings.session_days),
+    )
 
 
 def _completed(
@@ -157,19 +168,20 @@ async def _stepped_up(
         await deps.store.session(user.customer_id, session.session_id, now.time)
     except SessionNotFound:
         raise LoginSessionInvalid from None
-    subject = _subject(session, user, session.session_id, device.device_id, now.time)
+    methods, session_id = _methods(session, key_use), session.session_id
+    subject = Subject(user.customer_id, session_id, device.device_id, methods, now.time)
     pair = await deps.provider.exchange(subject, with_refresh_token=False)
+    # A password that the session itself changed meanwhile leaves the session open.
+    current = await deps.store.user(user.customer_id)
+    if current is None or current.login_epoch != session.login_epoch:
+        raise LoginSessionInvalid
     if key_use is not None:
         await deps.store.use_key(key_use)
-    return LoggedIn(pair, device, "")
+    return LoggedIn(pair, device.shown(), "")
 
 
-def _subject(
-    session: LoginSession,
-    user: User,
-    session_id: uuid.UUID,
-    device_id: uuid.UUID,
-    now: datetime,
-) -> Subject:
-    methods = dict.fromkeys(METHODS[factor] for factor in session.factors)
-    return Subject(user.customer_id, session_id, device_id, (*methods, "mfa"), now)
+def _methods(session: LoginSession, key_use: KeyUse | None) -> tuple[str, ...]:
+    """Return the references of the factors, in their order."""
+    key = SYNCED_KEY if key_use is not None and key_use.is_synced else METHODS[Factor.DEVICE_KEYS]
+    references = {**METHODS, Factor.DEVICE_KEYS: key}
+    return (*dict.fromkeys(references[factor] for factor in session.factors), "mfa")

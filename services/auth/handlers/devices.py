@@ -4,12 +4,16 @@ import uuid
 from dataclasses import replace
 from datetime import datetime
 
+from webauthn.helpers import bytes_to_base64url as encoded
+
 from services.auth import device_keys, events_out
-from services.auth.device_keys import Registration, RegistrationOptions
+from services.auth.background import attempted
+from services.auth.device_keys import DeviceKey, Registration, RegistrationOptions
 from services.auth.errors import AssertionInvalid, DeviceNotFound, RegistrationInvalid
 from services.auth.handlers import tokens
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.undoing import completed
 from services.auth.state import Device, EndCause, Factor
 from services.auth.store import Ending
 from services.chassis.page_tokens import page_rows, query_digest
@@ -69,21 +73,31 @@ async def register_device_key(deps: Dependencies, me: Caller, registration: Regi
 
     Raises RegistrationInvalid and DeviceNotFound.
     """
+    return await completed(_registered(deps, me, registration))
+
+
+async def _registered(deps: Dependencies, me: Caller, registration: Registration) -> Device:
+    """Check and store a key. Its challenge is used up after that, so an outage does not lose it."""
+    challenge = await deps.challenges.read(me.session_id)
+    # After the challenge: a parallel call stores its key before it uses the challenge up.
     device = await _own_device(deps, me)
-    challenge = await deps.challenges.take(me.session_id)
     if not challenge:
+        # An app that lost the answer sends the same key again.
+        if device.credential_id and registration.credential_id == encoded(device.credential_id):
+            return device
         raise RegistrationInvalid
     try:
-        return await _registered(deps, device, registration, challenge)
+        key = device_keys.verify_registration(registration, challenge, deps.settings)
+        stored = await _stored(deps, device, key)
     except AssertionInvalid:
+        await deps.challenges.forget(me.session_id)
         raise RegistrationInvalid from None
+    await attempted("forget_challenge", deps.challenges.forget(me.session_id))
+    return stored
 
 
-async def _registered(
-    deps: Dependencies, device: Device, registration: Registration, challenge: bytes
-) -> Device:
-    """Check and store a key; raise AssertionInvalid, also for the key of another device."""
-    key = device_keys.verify_registration(registration, challenge, deps.settings)
+async def _stored(deps: Dependencies, device: Device, key: DeviceKey) -> Device:
+    """Store a key; return the device. Raises AssertionInvalid for the key of another device."""
     with_key = replace(
         device,
         credential_id=key.credential_id,
@@ -91,8 +105,7 @@ async def _registered(
         sign_count=key.sign_count,
     )
     added = events_out.factor_added(origin(), device.customer_id, Factor.DEVICE_KEYS)
-    await deps.store.set_key(with_key, [added])
-    return with_key
+    return await deps.store.set_key(with_key, [added])
 
 
 async def _own_device(deps: Dependencies, me: Caller) -> Device:

@@ -1,16 +1,17 @@
 """The third factor by a picture of the face. AWS charges for it, so a login session has limits,
 and so has a customer's day.
 
-A check is counted before the face service is called, and a caller that hangs up has used it.
+A check is counted before the face service is called. A caller that hangs up has used a comparison,
+but keeps its liveness check for the repeated call.
 """
 
-import asyncio
-import time
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from functools import partial
 from typing import NoReturn
 
 from services.auth import faces
+from services.auth.charges import FaceCheck, FaceCheckKind
 from services.auth.errors import (
     AuthError,
     FaceNotFound,
@@ -21,23 +22,20 @@ from services.auth.errors import (
     LoginSessionInvalid,
     MethodUnavailable,
     PictureInvalid,
-    TriesExhausted,
 )
 from services.auth.faces import FacesUnavailable, Outcome
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.undoing import undone_on_failure
+from services.auth.handlers.undoing import completed, undone_on_failure
 from services.auth.login_sessions import advanced
 from services.auth.pictures import Picture, PictureRefused
+from services.auth.polling import polled
 from services.auth.sealing import Field
 from services.auth.state import LoginSession, Progress, User
-from services.auth.throttle import FaceCheck, FaceCheckKind
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
 
 LIVENESS_WITHIN_S = 5.0
 """How long a repeated call waits for the liveness check that an earlier call begins."""
-POLL_S = 0.1
-"""How often a waiting call reads the session."""
 OUTCOMES: dict[Outcome, type[AuthError]] = {
     Outcome.OTHER_FACE: FaceNotMatched,
     Outcome.NOT_LIVE: FaceNotLive,
@@ -48,73 +46,63 @@ OUTCOMES: dict[Outcome, type[AuthError]] = {
 and UNAVAILABLE is DependencyUnavailable."""
 
 
-async def with_liveness(
+async def liveness_of(
     deps: Dependencies, login_session_id: str, session: LoginSession
 ) -> LoginSession:
-    """Begin the liveness check of a session that has none; return the session with its id.
+    """Return the session with its liveness check, which begins now if the session has none.
+
+    Of parallel calls, one begins the check and the others wait for it.
 
     Raises LoginSessionInvalid, also when the session has used its checks, and then ends it. Raises
-    DependencyUnavailable without an answer, and while a parallel call begins the check.
+    DependencyUnavailable without an answer, also to calls that wait, and TriesExhausted for too
+    many checks of a day.
     """
-    if session.liveness_session_id:
-        return session
-    now = utc_now()
-    if faces.is_beginning(session.liveness_begin_time, now):
+    check = _check(FaceCheckKind.LIVENESS, session)
+
+    async def look() -> LoginSession | None:
+        found = await deps.sessions.read(login_session_id)
+        if found.liveness_session_id:
+            return found
+        if not faces.is_beginning(found.liveness_begin_time, utc_now()):
+            # A session that another call has changed is read again.
+            with suppress(LoginSessionInvalid):
+                return await completed(_begun(deps, login_session_id, found, check))
+        return None
+
+    if (begun := await polled(look, LIVENESS_WITHIN_S)) is None:
         raise DependencyUnavailable
-    if session.liveness_checks >= faces.LIVENESS_CHECKS_MAX:
-        await _end(deps, login_session_id, session)
-    beginning = beginning_liveness(session, now)
-    await deps.sessions.advance(login_session_id, session, beginning)
-    return await begin_liveness(deps, login_session_id, beginning)
-
-
-def beginning_liveness(session: LoginSession, now: datetime) -> LoginSession:
-    """Return the session with one more liveness check, which this call begins now."""
-    checks = session.liveness_checks + 1
-    return replace(session, liveness_checks=checks, liveness_begin_time=now)
-
-
-async def begin_liveness(
-    deps: Dependencies, login_session_id: str, beginning: LoginSession
-) -> LoginSession:
-    """Begin the liveness check that `beginning` counts; return the session with its id.
-
-    Raises DependencyUnavailable without an answer, and TriesExhausted for too many of a day. Then
-    the check does not count.
-    """
-    counted = replace(beginning, liveness_begin_time=None)
-    check = _check(FaceCheckKind.LIVENESS, beginning)
-    # After a call that hangs up the check stays counted, because AWS may have begun it.
-    after_failure = counted
-    async with undone_on_failure(
-        lambda: deps.sessions.advance(login_session_id, beginning, after_failure)
-    ):
-        try:
-            await deps.face_checks.admit(check)
-            liveness_session_id = await deps.faces.begin()
-        except TriesExhausted:
-            after_failure = replace(counted, liveness_checks=counted.liveness_checks - 1)
-            raise
-        except FacesUnavailable:
-            after_failure = replace(counted, liveness_checks=counted.liveness_checks - 1)
-            await deps.face_checks.give_back(check)
-            raise DependencyUnavailable from None
-    begun = replace(counted, liveness_session_id=liveness_session_id)
-    await deps.sessions.advance(login_session_id, beginning, begun)
     return begun
 
 
-async def awaited_liveness(
-    deps: Dependencies, login_session_id: str, session: LoginSession
+async def _begun(
+    deps: Dependencies, login_session_id: str, session: LoginSession, check: FaceCheck
 ) -> LoginSession:
-    """Wait while a parallel call begins the liveness check; return the session as it is then."""
-    give_up = time.monotonic() + LIVENESS_WITHIN_S
-    while faces.is_beginning(session.liveness_begin_time, utc_now()):
-        if time.monotonic() >= give_up:
-            break
-        await asyncio.sleep(POLL_S)
-        session = await deps.sessions.read(login_session_id)
-    return session
+    """Begin a liveness check; return the session with its id. A check that AWS made counts."""
+    if session.liveness_checks >= faces.LIVENESS_CHECKS_MAX:
+        await _end(deps, login_session_id, session)
+    advance = partial(deps.sessions.advance, login_session_id)
+    take_back = partial(deps.sessions.take_back, login_session_id)
+    counted = replace(session, liveness_checks=session.liveness_checks + 1)
+    counted = replace(counted, liveness_begin_time=None)
+    beginning = replace(counted, liveness_begin_time=utc_now())
+    async with undone_on_failure(lambda: take_back(beginning, session)):
+        await advance(session, beginning)
+        liveness_session_id = await _created(deps, check)
+    begun = replace(counted, liveness_session_id=liveness_session_id)
+    # AWS charges for the check, so a failure stores it once more.
+    async with undone_on_failure(lambda: take_back(beginning, begun)):
+        await advance(beginning, begun)
+    return begun
+
+
+async def _created(deps: Dependencies, check: FaceCheck) -> str:
+    """Return the id of a new liveness check, which counts for the customer's day if AWS made it."""
+    await deps.face_checks.admit(check)
+    try:
+        return await deps.faces.begin()
+    except FacesUnavailable:
+        await deps.face_checks.give_back(check)
+        raise DependencyUnavailable from None
 
 
 async def require_face(
@@ -134,14 +122,24 @@ async def require_face(
     except PictureRefused:
         raise PictureInvalid from None
     if outcome is Outcome.UNAVAILABLE:
-        await deps.face_checks.give_back(_check(FaceCheckKind.PICTURE, session))
-        await deps.sessions.advance(login_session_id, counted, session)
+        await completed(_not_made(deps, login_session_id, counted, session))
         raise DependencyUnavailable
     if outcome is Outcome.LIVENESS_PENDING:
         raise LivenessPending(retry_after_s=faces.pending_retry_s(counted.face_checks))
     if outcome is not Outcome.MATCHED:
         raise OUTCOMES[outcome]
     return counted
+
+
+async def _not_made(
+    deps: Dependencies, login_session_id: str, counted: LoginSession, session: LoginSession
+) -> None:
+    """Take back the count of a comparison that AWS did not make.
+
+    The session keeps the count if a parallel call has changed it meanwhile.
+    """
+    await deps.face_checks.give_back(_check(FaceCheckKind.PICTURE, session))
+    await deps.sessions.take_back(login_session_id, counted, session)
 
 
 async def _reference(deps: Dependencies, user: User) -> bytes:

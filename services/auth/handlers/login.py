@@ -1,11 +1,12 @@
 """The first factor: the password. Known and unknown addresses cost the same work."""
 
+import hmac
 import uuid
 from datetime import timedelta
 
 from services.auth.emails import EmailInvalid, canonical
-from services.auth.errors import CredentialsInvalid, DeviceNotFound
-from services.auth.handlers import codes
+from services.auth.errors import CredentialsInvalid, DeviceNotFound, DeviceTokenInvalid
+from services.auth.handlers import codes, tokens
 from services.auth.handlers.caller import Caller
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import (
@@ -13,10 +14,13 @@ from services.auth.handlers.factors import (
     attempt_of,
     digest_of,
     may_be_secret,
+    right,
     undecided,
     wrong,
 )
+from services.auth.handlers.undoing import completed, undone_on_failure
 from services.auth.passwords import prehash
+from services.auth.refresh import Family
 from services.auth.results import Started
 from services.auth.state import (
     LOGIN,
@@ -35,7 +39,7 @@ from services.kernel.errors import Unauthenticated
 async def login(deps: Dependencies, email: str, password: str, device_token: str) -> Started:
     """Check the password and begin a login session.
 
-    Raises CredentialsInvalid, TriesExhausted, OtpSendsExhausted, RateLimited and
+    Raises CredentialsInvalid, TriesExhausted, OtpSendsExhausted, MethodUnavailable, RateLimited and
     DependencyUnavailable.
     """
     # A presented device token may be one of a known device, which has places of its own. Other
@@ -73,18 +77,17 @@ async def require_password(deps: Dependencies, attempt: Attempt, password: str) 
     A hash of another cost is replaced after the answer.
     """
     user = attempt.user
-    await deps.tries.admit(attempt.subject, Factor.PASSWORD)
     prehashed = prehash(deps.keys.password_key, password)
     account = attempt.subject.account
     stored = user.password_hash if user else deps.passwords.dummies.hash_for(account)
     async with undecided(deps, attempt):
         known_account = account if _is_known(attempt.subject) else b""
-        right = await deps.passwords.verify(prehashed, stored, known_account=known_account)
-    if not right or user is None:
+        is_right = await deps.passwords.verify(prehashed, stored, known_account=known_account)
+    if not is_right or user is None:
         error = CredentialsInvalid()
         await wrong(deps, attempt, error)
         raise error
-    await deps.tries.right(attempt.subject, Factor.PASSWORD)
+    await right(deps, attempt)
     if deps.passwords.needs_rehash(stored):
         deps.background.start("rehash", _rehash(deps, user, prehashed))
 
@@ -110,7 +113,10 @@ async def begin(
 ) -> Started:
     """Begin a login session, and send its code unless an authenticator app makes it.
 
-    Raises OtpSendsExhausted and DependencyUnavailable.
+    A refused caller does not learn the id of the session, so the session is deleted.
+
+    Raises OtpSendsExhausted, MethodUnavailable for a number that gets no messages, and
+    DependencyUnavailable.
     """
     methods = methods_of(user)
     session = LoginSession(
@@ -127,14 +133,18 @@ async def begin(
     login_session_id = await deps.sessions.begin(session)
     if methods[0] is not OtpMethod.SMS:
         return Started(login_session_id, session, "")
-    session, phone_hint = await codes.send(deps, login_session_id, session, user)
+    async with undone_on_failure(lambda: deps.sessions.forget(login_session_id)):
+        session, phone_hint = await codes.send(deps, login_session_id, session, user)
     return Started(login_session_id, session, phone_hint)
 
 
-async def step_up(deps: Dependencies, me: Caller) -> Started:
+async def step_up(deps: Dependencies, me: Caller, device_token: str) -> Started:
     """Begin the second and third factor again for a customer who is logged in.
 
-    Raises DeviceNotFound for a token of no device, OtpSendsExhausted and DependencyUnavailable.
+    It ends the earlier step-up of the session, so a session has one at a time.
+
+    Raises DeviceNotFound for an access token of no device, DeviceTokenInvalid for the device token
+    of another device, and the errors of `begin`.
     """
     user = await deps.store.user(me.customer_id)
     if user is None:
@@ -142,7 +152,22 @@ async def step_up(deps: Dependencies, me: Caller) -> Started:
     if me.device_id is None:
         raise DeviceNotFound
     device = await deps.store.device(me.customer_id, me.device_id)
-    return await begin(deps, user, purpose=Purpose.STEP_UP, device=device, session_id=me.session_id)
+    if not hmac.compare_digest(device.token_hash, digest_of(device_token)):
+        family = Family(me.session_id, me.customer_id, me.device_id)
+        await tokens.note_wrong_device(deps, family, "step_up.wrong_device")
+        raise DeviceTokenInvalid
+    return await completed(_only_step_up(deps, user, device, me.session_id))
+
+
+async def _only_step_up(
+    deps: Dependencies, user: User, device: Device, session_id: uuid.UUID
+) -> Started:
+    """Begin a step-up and end the session's earlier one. A hang-up between the two would leave
+    both."""
+    purpose = Purpose.STEP_UP
+    started = await begin(deps, user, purpose=purpose, device=device, session_id=session_id)
+    await deps.sessions.end_earlier_step_up(session_id, started.login_session_id)
+    return started
 
 
 async def resend_otp(deps: Dependencies, login_session_id: str) -> Started:

@@ -1,9 +1,13 @@
 """A password is changed, or reset with a code to the stored telephone."""
 
+import secrets
 import uuid
 from datetime import timedelta
+from functools import partial
 
 from services.auth import events_out
+from services.auth.answers import digest_of_all
+from services.auth.background import attempted
 from services.auth.codes import Verdict
 from services.auth.errors import (
     CredentialsInvalid,
@@ -18,11 +22,12 @@ from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import attempt_of, undecided, wrong
+from services.auth.handlers.factors import attempt_of, right, undecided, wrong
 from services.auth.handlers.login import email_index, known_device, require_password
+from services.auth.handlers.second_factor import accepted, require_step
 from services.auth.handlers.tokens import withdraw
-from services.auth.handlers.undoing import undone_on_failure
-from services.auth.login_sessions import advanced
+from services.auth.handlers.undoing import completed, undone_on_failure
+from services.auth.login_sessions import OWNER_BYTES, advanced
 from services.auth.passwords import flaws, prehash
 from services.auth.results import Started
 from services.auth.state import (
@@ -63,25 +68,28 @@ async def change_password(deps: Dependencies, me: Caller, current: str, new: str
     try:
         await require_password(deps, attempt, current)
         _require_suitable(deps, new, await contacts_of(deps, user))
-        ended = await _replace(deps, user, new, me, user.login_epoch)
+        hashed = await _hashed(deps, user, new)
+        await completed(_change(deps, user, hashed, me))
     except SessionNotFound:
         raise Unauthenticated from None
     except (CredentialsInvalid, LoginSessionInvalid):
         # In a later epoch, the current password is another one.
         raise CurrentPasswordInvalid from None
-    await withdraw(deps, ended)
+
+
+async def _change(deps: Dependencies, user: User, hashed: bytes, me: Caller) -> None:
+    """Store the new password, and end the caller's other sessions everywhere."""
+    await withdraw(deps, await _replace(deps, user, hashed, me, user.login_epoch))
 
 
 async def _replace(
-    deps: Dependencies, user: User, new: str, me: Caller | None, epoch: int
+    deps: Dependencies, user: User, hashed: bytes, me: Caller | None, epoch: int
 ) -> list[uuid.UUID]:
     """Store a new password and end all sessions except the caller's own; return those that ended.
 
     Raises LoginSessionInvalid if the customer's epoch is no longer `epoch`, and SessionNotFound if
     the caller's own session has ended.
     """
-    prehashed = prehash(deps.keys.password_key, new)
-    hashed = await deps.passwords.hash(prehashed, user.email_index)
     now = origin()
     ending = Ending(
         customer_id=user.customer_id,
@@ -92,6 +100,12 @@ async def _replace(
     )
     ended = await deps.store.change_password(hashed, ending, epoch)
     return [session.session_id for session in ended]
+
+
+async def _hashed(deps: Dependencies, user: User, new: str) -> bytes:
+    """Return the hash of a new password. A caller that hangs up leaves the queue."""
+    prehashed = prehash(deps.keys.password_key, new)
+    return await deps.passwords.hash(prehashed, user.email_index)
 
 
 def _require_suitable(deps: Dependencies, password: str, contacts: Contacts) -> None:
@@ -142,63 +156,79 @@ def _reset_of(
 async def reset_password(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
     """Set a new password, end all sessions and lift the customer's locks.
 
-    Until the password is stored, a failure gives the code back, and the same call may be repeated.
+    Until the password is stored, a failure gives the session back, and the same call may be
+    repeated. An app that lost the answer repeats the call within a minute, and succeeds again.
 
     Raises LoginSessionInvalid, OtpInvalid, TriesExhausted, PasswordUnsuitable, PasswordBreached,
     RateLimited and DependencyUnavailable.
     """
-    session = await deps.sessions.read(login_session_id)
-    codes.require_step(session, Step.AWAITING_OTP, Purpose.RESET)
-    # Before the code is used up. The rules that need the account's data come after it.
+    request = digest_of_all(code.encode(), new.encode())
+    # The session first: a call keeps its answer before it deletes its session.
+    session = await deps.sessions.find(login_session_id)
+    if await deps.answers.is_reset(login_session_id, request):
+        return
+    if session is None:
+        raise LoginSessionInvalid
+    require_step(session, Step.AWAITING_OTP, Purpose.RESET)
+    # Before the session accepts the code. The rules that need the account's data come after it.
     _require_suitable(deps, new, Contacts("", ""))
-    user = await _require_reset_code(deps, login_session_id, session, code)
-    replacing = advanced(session, Progress.RESET_CODE_RIGHT)
-    states = session, replacing
-    async with undone_on_failure(lambda: _give_back(deps, login_session_id, states, code)):
-        await deps.sessions.advance(login_session_id, session, replacing)
+    owner = secrets.token_bytes(OWNER_BYTES)
+    async with undone_on_failure(lambda: deps.sessions.give_back(login_session_id, owner)):
+        accept = _accept_reset_code(deps, login_session_id, session, code, owner)
+        user, replacing = await completed(accept)
         _require_suitable(deps, new, await contacts_of(deps, user))
-        ended = await _replace(deps, user, new, None, session.login_epoch)
-    await withdraw(deps, ended)
-    await deps.sessions.end(login_session_id)
+        hashed = await _hashed(deps, user, new)
+        await completed(_reset(deps, login_session_id, replacing, user, hashed, request))
+
+
+async def _reset(
+    deps: Dependencies,
+    login_session_id: str,
+    replacing: LoginSession,
+    user: User,
+    hashed: bytes,
+    request: bytes,
+) -> None:
+    """Store the new password. What fails after that must not be the answer."""
+    ended = await _replace(deps, user, hashed, None, replacing.login_epoch)
+    await attempted("keep_reset", deps.answers.keep_reset(login_session_id, request))
+    # upkeep.py completes what fails here.
+    await attempted("withdraw", withdraw(deps, ended))
+    done = advanced(replacing, Progress.PASSWORD_REPLACED)
+    await attempted("end_reset", deps.sessions.advance(login_session_id, replacing, done))
+    await attempted("unlock", _unlock(deps, user))
+
+
+async def _unlock(deps: Dependencies, user: User) -> None:
     await deps.tries.unlock(user.email_index, await deps.store.device_ids(user.customer_id))
     await deps.store.append([events_out.login_unlocked(origin(), user.customer_id)])
 
 
-async def _give_back(
-    deps: Dependencies,
-    login_session_id: str,
-    states: tuple[LoginSession, LoginSession],
-    code: str,
-) -> None:
-    """Return a reset to its code after a failure; `states` are the reset before and after it.
+async def _accept_reset_code(
+    deps: Dependencies, login_session_id: str, session: LoginSession, code: str, owner: bytes
+) -> tuple[User, LoginSession]:
+    """Check the code; return the customer, and the session, which accepts no other call.
 
-    A reset that has changed otherwise has another code, which stays.
+    The work is the same for the reset of an unknown address.
     """
-    before, replacing = states
-    found = await deps.sessions.read(login_session_id)
-    if found not in states:
-        return
-    # The code first: at the step of the code, a call without one would count as a wrong try.
-    await deps.codes.put(login_session_id, Purpose.RESET, code)
-    if found == replacing:
-        await deps.sessions.advance(login_session_id, replacing, before)
-
-
-async def _require_reset_code(
-    deps: Dependencies, login_session_id: str, session: LoginSession, code: str
-) -> User:
-    """Check the code; the work is the same for the reset of an unknown address."""
     account = session.account
     user = await deps.store.user_by_email(account)
     attempt = attempt_of(account, user, session.device_id, Factor.SMS_CODE, purpose=Purpose.RESET)
-    await deps.tries.admit(attempt.subject, attempt.factor)
-    async with undecided(deps, attempt):
+
+    async def check() -> Verdict:
         verdict = await deps.codes.check(login_session_id, Purpose.RESET, code)
-    if verdict is Verdict.RIGHT and user is not None:
-        await deps.tries.right(attempt.subject, attempt.factor)
-        return user
-    if verdict is Verdict.WRONG_LAST:
-        await deps.sessions.end(login_session_id)
+        return Verdict.WRONG if verdict is Verdict.RIGHT and user is None else verdict
+
+    async with undecided(deps, attempt):
+        after = partial(advanced, progress=Progress.RESET_CODE_RIGHT, owner=owner)
+        result = await accepted(deps, login_session_id, session, check, after)
+    if isinstance(result, LoginSession) and user is not None:
+        await right(deps, attempt)
+        return user, result
     error = OtpInvalid()
-    await wrong(deps, attempt, error)
+    try:
+        await wrong(deps, attempt, error)
+    finally:
+        if result is Verdict.WRONG_LAST:
+            await completed(deps.sessions.spend(login_session_id, session))
     raise error

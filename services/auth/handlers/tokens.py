@@ -14,7 +14,7 @@ from services.auth.errors import (
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
-from services.auth.handlers.undoing import undone_on_failure
+from services.auth.handlers.undoing import completed, undone_on_failure
 from services.auth.refresh import Family, Replay, Reused, Rotate, is_power_of_ten
 from services.auth.state import EndCause, Factor, Session, TokenPair
 from services.auth.store import Ending
@@ -30,8 +30,15 @@ async def refresh_tokens(deps: Dependencies, refresh_token: str, device_token: s
     The same token returns the same tokens for half a minute, because a phone may lose the answer.
     After that a thief may have it, so its session ends.
 
+    A caller that hangs up gets the tokens with its next call, because the provider may have
+    replaced the token already.
+
     Raises RefreshTokenInvalid, RefreshTokenReused and DependencyUnavailable.
     """
+    return await completed(_next_tokens(deps, refresh_token, device_token))
+
+
+async def _next_tokens(deps: Dependencies, refresh_token: str, device_token: str) -> TokenPair:
     begun = await deps.families.begin(refresh_token, digest_of(device_token))
     if isinstance(begun, Replay):
         return begun.pair
@@ -39,21 +46,22 @@ async def refresh_tokens(deps: Dependencies, refresh_token: str, device_token: s
         await _end_reused(deps, begun.family)
         raise RefreshTokenReused
     if not isinstance(begun, Rotate):
-        await _note_wrong_device(deps, begun.wrong_device)
+        await note_wrong_device(deps, begun.wrong_device, "refresh.wrong_device")
         raise RefreshTokenInvalid
     async with undone_on_failure(lambda: deps.families.abandon(begun)):
         # The row says whether the session has ended, even if Valkey lost that.
         if not await deps.store.note_refresh(begun.family.session_id, utc_now()):
             raise RefreshTokenInvalid
         pair = await _refreshed(deps, begun.family, refresh_token)
-    return await deps.families.finish(begun, pair)
+        return await deps.families.finish(begun, pair)
 
 
-async def _note_wrong_device(deps: Dependencies, family: Family | None) -> None:
-    """Log and publish a refresh token that a device presented which is not the session's own.
+async def note_wrong_device(deps: Dependencies, family: Family | None, logged: str) -> None:
+    """Log and publish a call with a session's token and the device token of another device.
 
-    The token may be stolen. A thief can repeat the call, so only the 1st, 10th, 100th and so on of
-    a day are reported, with the number of those in between.
+    `logged` is the name of the log line. The session's token may be stolen. A thief can repeat the
+    call, so only the 1st, 10th, 100th and so on of a day are reported, with the number of those in
+    between.
     """
     if family is None:
         return
@@ -61,9 +69,7 @@ async def _note_wrong_device(deps: Dependencies, family: Family | None) -> None:
     if not is_power_of_ten(count):
         return
     session_id, customer_id = str(family.session_id), str(family.customer_id)
-    log.warning(
-        "refresh.wrong_device", session_id=session_id, customer_id=customer_id, count_of_day=count
-    )
+    log.warning(logged, session_id=session_id, customer_id=customer_id, count_of_day=count)
     event = events_out.login_failed(
         origin(),
         family.customer_id,

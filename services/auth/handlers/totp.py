@@ -6,7 +6,8 @@ from services.auth.errors import OtpInvalid, TotpAlreadyEnrolled, TotpNotEnrolle
 from services.auth.factor_store import TotpConfirmation
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import attempt_of, undecided, wrong
+from services.auth.handlers.factors import attempt_of, right, undecided, wrong
+from services.auth.handlers.undoing import completed
 from services.auth.results import Enrolment
 from services.auth.sealing import Field
 from services.auth.state import Factor, User
@@ -37,7 +38,6 @@ async def confirm_totp(deps: Dependencies, me: Caller, code: str) -> list[str]:
         raise TotpAlreadyEnrolled
     factor = Factor.AUTHENTICATOR_APP
     attempt = attempt_of(user.email_index, user, me.device_id, factor, session_id=me.session_id)
-    await deps.tries.admit(attempt.subject, attempt.factor)
     async with undecided(deps, attempt):
         secret = await deps.sealer.unseal(user.customer_id, Field.TOTP_SECRET, app.secret_sealed)
     step = codes.matching_step(secret.decode(), code, utc_now())
@@ -45,8 +45,9 @@ async def confirm_totp(deps: Dependencies, me: Caller, code: str) -> list[str]:
         error = OtpInvalid()
         await wrong(deps, attempt, error)
         raise error
-    await deps.tries.right(attempt.subject, attempt.factor)
-    return await _confirmed(deps, user, app.secret_sealed, step)
+    await right(deps, attempt)
+    # Not half done: otherwise a repeated call crosses a transaction that still commits.
+    return await completed(_confirmed(deps, user, app.secret_sealed, step))
 
 
 async def _confirmed(deps: Dependencies, user: User, sealed: str, step: int) -> list[str]:

@@ -1,20 +1,15 @@
 -- Counts tries. One script, so that each step is atomic for all counters of a subject.
--- KEYS: the counters. ARGV: the step, the time to forget in ms, then for each counter its free
--- tries, first lock in ms, longest lock in ms, the time in ms after which one try leaks away
--- (0: never), and the life in ms while it has free tries left.
+-- KEYS: the counters. ARGV: a JSON object. `step` is the name of a step below, `rules` has a
+-- throttle.Rule for each counter, `forget_ms` is the longest life of a counter, and `report` is
+-- what the step `unrecorded` takes back.
 -- A counter is the text "tries lock_end_ms refused unreported_lock_ms leak_from_ms". It counts a
 -- reserved try as wrong until the try proves right, so parallel tries cannot pass together.
 -- The clock is Valkey's, which all processes share; their own clocks do not count.
 
-local step, forget_ms = ARGV[1], ARGV[2]
+local asked = cjson.decode(ARGV[1])
+local rules = asked.rules
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function rule(i)
-  local at = 5 * i - 2
-  return tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
-    tonumber(ARGV[at + 4])
-end
 
 -- Forgets one try for each whole leak_ms since leak_from, and moves leak_from by the same time. So
 -- the tries leak at the same rate however often the counter is read.
@@ -38,15 +33,14 @@ local function load(i)
   -- An older version of this script writes no leak_from.
   local tries, lock_end, refused, unreported, leak_from =
     string.match(text, '(%d+) (%d+) (%d+) (%d+) ?(%d*)')
-  local _, _, longest, leak_ms = rule(i)
   -- A clock that was set back must not make a lock longer than the rule, nor stop the leak.
   return leak({
     tries = tonumber(tries),
-    lock_end = math.min(tonumber(lock_end), now + longest),
+    lock_end = math.min(tonumber(lock_end), now + rules[i].lock_ms_max),
     refused = tonumber(refused),
     unreported = tonumber(unreported),
     leak_from = math.min(tonumber(leak_from) or now, now),
-  }, leak_ms)
+  }, rules[i].leak_ms)
 end
 
 local function save(i, c, ...)
@@ -67,13 +61,19 @@ local function admit()
   end
   for i, c in ipairs(counters) do
     if wait_ms <= 0 then
-      local free, first, longest, _, life_ms = rule(i)
+      local rule = rules[i]
+      local life_ms = rule.free_life_ms
       c.tries = c.tries + 1
-      if c.tries >= free then
-        life_ms = forget_ms
-        local lock_ms = math.min(first * 2 ^ (c.tries - free), longest)
+      if c.tries >= rule.free then
+        life_ms = asked.forget_ms
+        local lock_ms = math.min(rule.lock_first_ms * 2 ^ (c.tries - rule.free), rule.lock_ms_max)
         c.lock_end = now + lock_ms
         c.unreported = lock_ms
+      end
+      if rule.leak_ms > 0 then
+        -- After this time the counter would be empty and unlocked, like a new one.
+        local empty = c.leak_from + c.tries * rule.leak_ms
+        life_ms = math.min(life_ms, math.max(empty, c.lock_end) - now)
       end
       save(i, c, 'PX', life_ms)
     elseif c.lock_end > now then
@@ -104,11 +104,27 @@ local function wrong()
   return { locked, lock_ms, refused }
 end
 
--- Forgets the first counter, which is the subject's own. Gives one try back to the others, and
--- ends the lock that this try began.
-local function right()
-  redis.call('DEL', KEYS[1])
-  for i = 2, #KEYS do
+-- Takes a report of `wrong` back. The next wrong try gets it.
+local function unrecorded()
+  local report = asked.report
+  for i = 1, #KEYS do
+    local c = load(i)
+    if c then
+      c.refused, report.refused = c.refused + report.refused, 0
+      if i == report.locked then
+        c.unreported = math.max(c.unreported, report.lock_ms)
+      end
+      save(i, c, 'KEEPTTL')
+    end
+  end
+  return 0
+end
+
+-- Gives this try back to the counters, and ends the lock that it began. A lock that still lasts is
+-- the one of this try, because it admits no later one; only a try that lasts longer than its own
+-- lock ends the lock of another try.
+local function give_back(first, last)
+  for i = first, last do
     local c = load(i)
     if c and c.tries > 1 then
       c.tries, c.lock_end, c.unreported = c.tries - 1, 0, 0
@@ -120,28 +136,19 @@ local function right()
   return 0
 end
 
--- Removes a try without a check of a factor from the first counters, and ends a lock that only
--- this try began.
-local function undo(counters)
-  for i = 1, counters do
-    local c = load(i)
-    local free = rule(i)
-    if c and c.tries > 1 then
-      c.tries = c.tries - 1
-      if c.tries < free then c.lock_end, c.unreported = 0, 0 end
-      save(i, c, 'KEEPTTL')
-    elseif c then
-      redis.call('DEL', KEYS[i])
-    end
-  end
-  return 0
+-- Forgets the first counter, which is the subject's own. The others only get this try back. Without
+-- the first counter, this try was given back before: its answer was lost, and auth repeats it.
+local function right()
+  return redis.call('DEL', KEYS[1]) == 1 and give_back(2, #KEYS) or 0
 end
 
 return ({
   admit = admit,
   wrong = wrong,
+  unrecorded = unrecorded,
   right = right,
-  undo = function() return undo(#KEYS) end,
+  -- The bank could not check the factor.
+  undo = function() return give_back(1, #KEYS) end,
   -- A stranger left before the answer. The address keeps its try, because it got work for it.
-  hang_up = function() return undo(1) end,
-})[step]()
+  hang_up = function() return give_back(1, 1) end,
+})[asked.step]()

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import aiohttp
+import structlog
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -28,6 +29,7 @@ from services.chassis.http_client import (
     plain,
     read_answer,
 )
+from services.chassis.revocations import TOKEN_LIFE_S
 from services.kernel.errors import DependencyUnavailable
 
 TOKEN_URL = "http://oauth.example/token"  # noqa: S105 - an address; the sidecar adds TLS
@@ -42,8 +44,8 @@ OFFLINE = "offline_access"
 ASSERTION_S = 60
 RENEW_BEFORE_S = 60
 """How long before its expiry auth's own token is renewed."""
-EXPIRES_IN_S_MAX = 86_400
-"""The longest lifetime of an access token that counts as an answer; the provider's is 600 s."""
+OWN_TOKEN_S_MAX = 86_400
+"""The longest lifetime of auth's own token that counts as an answer."""
 ATTEMPTS = 2
 EXCHANGE_S_MAX = 10.0
 """How long an exchange may take, with auth's own token and the second attempt. The sidecar ends one
@@ -52,6 +54,8 @@ REFRESH_S_MAX = 9.0
 """The same for a refresh, whose deadline is shorter."""
 PARTNER = "oauth"
 """The partner's name in the log."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Subject:
     session_id: uuid.UUID
     device_id: uuid.UUID
     methods: tuple[str, ...]
-    """Authentication method references (RFC 8176), such as "pwd", "otp", "face", "hwk"."""
+    """Authentication method references (RFC 8176), such as "pwd", "otp", "face", "hwk", "swk"."""
     auth_time: datetime
 
 
@@ -116,7 +120,13 @@ class TokenProvider:
             },
             "exchange",
         )
-        return _pair(granted, with_refresh_token=with_refresh_token)
+        try:
+            return _pair(granted, with_refresh_token=with_refresh_token)
+        except DependencyUnavailable:
+            # The provider made a grant, although no session uses its tokens.
+            if isinstance(unused := granted.get("refresh_token"), str):
+                await self.revoke(unused)
+            raise
 
     async def refresh(self, refresh_token: str) -> TokenPair:
         """Return the next tokens; raise RefreshTokenInvalid and DependencyUnavailable."""
@@ -154,9 +164,8 @@ class TokenProvider:
         async with self._renewing:
             if not self._own_token or time.monotonic() >= self._own_renew_s:
                 granted = await self._request({"grant_type": "client_credentials"}, "client")
-                pair = _pair(granted, with_refresh_token=False)
-                self._own_token = pair.access_token
-                self._own_renew_s = time.monotonic() + max(pair.expires_in_s - RENEW_BEFORE_S, 1)
+                self._own_token, expires_in_s = _access_token(granted, OWN_TOKEN_S_MAX)
+                self._own_renew_s = time.monotonic() + max(expires_in_s - RENEW_BEFORE_S, 1)
             return self._own_token
 
     async def _request(self, form: Mapping[str, str], call: str) -> dict[str, Any]:
@@ -213,15 +222,28 @@ async def _at_most(limit_s: float) -> AsyncGenerator[None]:
 
 
 def _pair(granted: Mapping[str, Any], *, with_refresh_token: bool) -> TokenPair:
-    """Return the tokens of a success; raise DependencyUnavailable if one is missing."""
-    access, refresh = granted.get("access_token"), granted.get("refresh_token")
-    expires_in = granted.get("expires_in")
-    if not isinstance(access, str) or not access:
-        raise DependencyUnavailable
-    if not isinstance(expires_in, int) or not 0 < expires_in <= EXPIRES_IN_S_MAX:
-        raise DependencyUnavailable
+    """Return a customer's tokens; raise DependencyUnavailable if one is missing.
+
+    The services forget an ended session after TOKEN_LIFE_S and a tolerance, and would then accept a
+    token that lives longer.
+    """
+    access, expires_in_s = _access_token(granted, TOKEN_LIFE_S)
     if not with_refresh_token:
-        return TokenPair(access, "", expires_in)
+        return TokenPair(access, "", expires_in_s)
+    refresh = granted.get("refresh_token")
     if not isinstance(refresh, str) or not refresh:
         raise DependencyUnavailable
-    return TokenPair(access, refresh, expires_in)
+    return TokenPair(access, refresh, expires_in_s)
+
+
+def _access_token(granted: Mapping[str, Any], life_s_max: int) -> tuple[str, int]:
+    """Return an access token and its lifetime in seconds; raise DependencyUnavailable."""
+    access, expires_in = granted.get("access_token"), granted.get("expires_in")
+    if not isinstance(access, str) or not access:
+        raise DependencyUnavailable
+    if not isinstance(expires_in, int) or expires_in <= 0:
+        raise DependencyUnavailable
+    if expires_in > life_s_max:
+        log.error("oauth.token_lives_too_long", expires_in_s=expires_in, life_s_max=life_s_max)
+        raise DependencyUnavailable
+    return access, expires_in

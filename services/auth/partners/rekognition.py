@@ -43,7 +43,7 @@ ENDPOINT = "http://rekognition.{region}.amazonaws.com"
 """The sidecar adds TLS."""
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 """The longest answer holds one reference picture, in base64."""
-SIMILARITY_PERCENT_MIN = 0.0
+EVERY_SIMILARITY = 0.0
 """Rekognition returns a similarity for each face; the decision is the bank's own."""
 MALFORMED = (ValueError, TypeError, AttributeError)
 """What the SDK's parser raises for JSON of another form, such as a list instead of an object."""
@@ -137,7 +137,7 @@ class Rekognition:
                 "compare_faces",
                 SourceImage={"Bytes": reference},
                 TargetImage={"Bytes": picture},
-                SimilarityThreshold=SIMILARITY_PERCENT_MIN,
+                SimilarityThreshold=EVERY_SIMILARITY,
             )
         except Refused as refusal:
             if refusal.kind == "InvalidParameterException":

@@ -1,7 +1,7 @@
 -- name: user_by_email
 -- The user with an e-mail address, by the keyed digest of the address.
 SELECT u.customer_id, u.email_index, u.phone_index, u.phone_sealed, u.locale, u.password_hash,
-    u.failed_attempts, u.login_epoch,
+    u.login_epoch,
     EXISTS (SELECT FROM auth.totp t
         WHERE t.customer_id = u.customer_id AND t.confirm_time IS NOT NULL) AS has_totp
 FROM auth.users u
@@ -10,7 +10,7 @@ WHERE u.email_index = $1
 -- name: user
 -- One user.
 SELECT u.customer_id, u.email_index, u.phone_index, u.phone_sealed, u.locale, u.password_hash,
-    u.failed_attempts, u.login_epoch,
+    u.login_epoch,
     EXISTS (SELECT FROM auth.totp t
         WHERE t.customer_id = u.customer_id AND t.confirm_time IS NOT NULL) AS has_totp
 FROM auth.users u
@@ -18,7 +18,7 @@ WHERE u.customer_id = $1
 
 -- name: contact
 -- A user's e-mail address and telephone number, encrypted.
-SELECT email_sealed, phone_index, phone_sealed FROM auth.users WHERE customer_id = $1
+SELECT email_sealed, phone_sealed FROM auth.users WHERE customer_id = $1
 
 -- name: lock_user
 -- Locks a user for the transaction, so that changes of one customer happen one after the other.
@@ -60,9 +60,13 @@ WHERE customer_id = $1 AND password_hash = $2
 RETURNING customer_id
 
 -- name: hashes_by_cost
--- How many passwords have each cost of bcrypt, the digits after "$2b$".
+-- How many passwords have each cost of bcrypt, the digits after "$2b$", in about $1 pages of the
+-- table, or in all of a smaller one. A cost with very few hashes may be missing. The seed lets all
+-- processes read the same pages at all times, so that the shares do not jump.
 SELECT substr(password_hash, 5, 2) AS cost, count(*) AS hashes
-FROM auth.users
+FROM auth.users TABLESAMPLE SYSTEM (least(100, 100.0 * $1::integer
+    * current_setting('block_size')::integer / greatest(pg_relation_size('auth.users'), 1)))
+    REPEATABLE (0)
 GROUP BY 1
 
 -- name: set_password
@@ -90,13 +94,6 @@ SELECT device_id, customer_id, device_name, token_hash, credential_id, public_ke
     create_time, last_login_time
 FROM auth.device
 WHERE token_hash = $1 AND remove_time IS NULL
-
--- name: device_by_key
--- The device with a WebAuthn key.
-SELECT device_id, customer_id, device_name, token_hash, credential_id, public_key, sign_count,
-    create_time, last_login_time
-FROM auth.device
-WHERE credential_id = $1 AND credential_id <> '' AND remove_time IS NULL
 
 -- name: device
 -- One device of a customer.
@@ -140,7 +137,6 @@ RETURNING device_id
 -- Gives a device its key; an earlier key is replaced.
 UPDATE auth.device SET credential_id = $3, public_key = $4, sign_count = $5
 WHERE device_id = $2 AND customer_id = $1 AND remove_time IS NULL
-RETURNING device_id
 
 -- name: bump_sign_count
 -- Sets a key's counter, unless another login has set it meanwhile.
@@ -234,10 +230,15 @@ WHERE customer_id = $1 AND secret_sealed = $2 AND confirm_time IS NULL
 RETURNING customer_id
 
 -- name: use_totp_step
--- Uses the code of a time step; a code of the same or an earlier step is not right again.
+-- Uses the code of a time step; a code of the same or an earlier step is not right again. Returns
+-- the step before, as this statement found it: a parallel login may have used a code meanwhile.
 UPDATE auth.totp SET last_step = $2
 WHERE customer_id = $1 AND confirm_time IS NOT NULL AND last_step < $2
-RETURNING customer_id
+RETURNING old.last_step
+
+-- name: give_back_totp_step
+-- Makes the code of a time step right again, because no login session accepted it.
+UPDATE auth.totp SET last_step = $3 WHERE customer_id = $1 AND last_step = $2
 
 -- name: remove_totp
 -- Removes a confirmed authenticator app.
@@ -258,6 +259,11 @@ SELECT $1, code_hash FROM unnest($2::bytea[]) AS code (code_hash)
 UPDATE auth.recovery_code SET use_time = $3
 WHERE customer_id = $1 AND code_hash = $2 AND use_time IS NULL
 RETURNING customer_id
+
+-- name: give_back_recovery_code
+-- Makes a recovery code right again, because no login session accepted it.
+UPDATE auth.recovery_code SET use_time = NULL
+WHERE customer_id = $1 AND code_hash = $2 AND use_time = $3
 
 -- name: face
 -- The picture of a customer's face, encrypted.

@@ -189,8 +189,7 @@ async def logout(bank: Bank, _books: Books) -> Ready:
 async def step_up(bank: Bank, _books: Books) -> Ready:
     """The begin of a step-up, which sends a code."""
     app = await _logged_in(bank)
-    send = partial(app.post, "step-up", {}, app.phone.access_token)
-    return Ready(app, send, messages=2)
+    return Ready(app, app.begin_step_up, messages=2)
 
 
 async def change_password(bank: Bank, _books: Books) -> Ready:

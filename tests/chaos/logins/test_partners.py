@@ -237,6 +237,7 @@ async def test_each_step_is_refused_while_its_partner_fails_and_works_afterwards
     case = CASES[name]
     ready = await prepared(bank, books, (*STEPS, *case.more))
     for faults in case.faults:
+        await books.renew()
         ready = await _refused(bank, books, faults, ready)
     for each in ready:
         if each.step == "resend":

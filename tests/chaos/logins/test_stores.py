@@ -76,8 +76,7 @@ OUTAGES: Mapping[str, Mapping[str, Outage]] = {
     "OpenBao": {
         "is sealed": Outage(_sealed_vault, ENCRYPTED),
         "is stopped": Outage(_stopped_vault, ENCRYPTED),
-        # A call that waits for a thread may reach its deadline before OpenBao's timeout.
-        "hangs": Outage(_hanging_vault, ENCRYPTED, (UNAVAILABLE, LATE)),
+        "hangs": Outage(_hanging_vault, ENCRYPTED),
     },
 }
 

@@ -16,6 +16,7 @@ from tests.chaos.logins.outages import killed, stopped
 from tests.chaos.logins.steps import Ready
 from tests.chaos.logins.test_stores import UNAVAILABLE, agreed, assert_refused
 from tests.rigs.running_bank import Answer, Bank
+from tests.rigs.stores import all_in_file
 
 pytestmark = pytest.mark.judged_with_its_module
 
@@ -57,6 +58,7 @@ async def test_sessions_codes_and_counters_survive_a_kill(bank: Bank, books: Boo
     assert (await app.login("wrong", app.identity.email)).status == 401
     code = await app.code(1)
     counted = await books.tries()
+    await all_in_file(books.valkey)
     await killed(bank, "valkey")
     assert counted
     assert await books.tries() == counted

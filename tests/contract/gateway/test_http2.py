@@ -15,6 +15,7 @@ from tests.contract.gateway.http2 import (
     INTERNAL_ERROR,
     PROTOCOL_ERROR,
     RST,
+    SETTINGS,
     Fields,
     block,
     connected,
@@ -23,6 +24,10 @@ from tests.contract.gateway.http2 import (
     request,
 )
 from tests.rigs.mesh.gateway import BODY, TRANSFER, Gateway
+
+BEFORE_IDLE_S = 50
+"""Shorter than the gateway's idle timeout, which would drop the answers too. Envoy's clock decides,
+so a slow host needs no longer time."""
 
 
 def malformed(gateway: Gateway) -> dict[str, Fields]:
@@ -49,6 +54,27 @@ def malformed(gateway: Gateway) -> dict[str, Fields]:
         "a tunnel for web sockets": [(":protocol", "websocket"), *head(gateway, "CONNECT")],
         "two lengths": [*good, ("content-length", "1"), ("content-length", "2")],
     }
+
+
+async def test_an_answer_that_its_caller_does_not_read_is_dropped(gateway: Gateway) -> None:
+    """Otherwise one address fills the gateway's memory, and everybody gets 503."""
+    dropped = await _dropped(gateway)
+    async with connected(gateway) as connection:
+        no_window = (4).to_bytes(2, "big") + bytes(4)
+        connection.writer.write(frame(SETTINGS, 0, 0, no_window))
+        for stream in range(1, 20, 2):
+            connection.writer.write(request(stream, head(gateway, "GET", "/v1/nothing")))
+
+        async def all_dropped() -> bool:
+            return await _dropped(gateway) == dropped + 10
+
+        async with asyncio.timeout(BEFORE_IDLE_S):
+            await until(all_dropped, BEFORE_IDLE_S, "the gateway drops the answers")
+
+
+async def _dropped(gateway: Gateway) -> int:
+    stats = await gateway.rig.stats("gateway", "tx_flush_timeout")
+    return stats.get("http2.tx_flush_timeout", 0)
 
 
 async def test_a_malformed_request_ends_its_stream_and_harms_no_other(gateway: Gateway) -> None:

@@ -5,15 +5,12 @@ sends their bodies slowly takes memory for each of them.
 """
 
 import asyncio
-import re
-import shutil
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from mesh import ctl
 from ops.waiting import scaled_s, until
 from tests.contract.gateway.http2 import (
     END_HEADERS,
@@ -24,21 +21,17 @@ from tests.contract.gateway.http2 import (
     head,
     request,
 )
-from tests.rigs.mesh.gateway import Gateway, open_gateway
+from tests.contract.gateway.small_pools import LOGINS, PICTURES
+from tests.rigs.mesh.gateway import Gateway
 from tests.rigs.mesh.proxies import Rig
-from tests.rigs.mesh.tls import client_context
 
 BIOMETRIC, LOGIN = "/v1/auth/biometric", "/v1/auth/login"
 BODY = b'{"sessionId":"s","biometricData":{"face":{"picture":"%s"}}}'
 LARGE = BODY % (b"QUJD" * 250_000)
 SMALL = BODY % b"QUJD"
-PICTURES = 18
-"""More slow pictures than an address may have; the bucket of large bodies allows 20 at once."""
 LARGE_CALLS = 40
-"""Twice the burst of that bucket."""
-OPEN_MAX = 56
-"""The slow logins that an address may have; the bucket LOGIN allows 200 at once."""
-SMALL_CALLS = 2 * OPEN_MAX
+"""Twice the burst of the bucket of large bodies."""
+SMALL_CALLS = 2 * LOGINS
 EMPTY_CALLS = 300
 """More than the bucket of large bodies of all addresses holds."""
 ANSWER_S = 20.0
@@ -57,15 +50,13 @@ DECLARED = _head(f"content-length: {len(LARGE)}")
 WITHOUT_LENGTH = "transfer-encoding: chunked"
 SLOW_LOGIN = _head("content-length: 8192", path=LOGIN)
 SLOW_CHUNKED_LOGIN = _head(WITHOUT_LENGTH, path=LOGIN) + b"1\r\n{\r\n"
+RESTS = {DECLARED: LARGE, SLOW_LOGIN: b" " * 8192, SLOW_CHUNKED_LOGIN: b"0\r\n\r\n"}
+"""What completes each slow call. A call that its caller breaks off keeps its memory."""
 
 
-@pytest.fixture(scope="module")
-async def gateway() -> AsyncGenerator[Gateway]:
-    """A gateway of its own, because these tests empty buckets that all addresses share."""
-    async with open_gateway() as opened:
-        yield opened
-        # An error of the Lua code lets the request pass.
-        assert set((await opened.rig.stats("gateway", "lua.errors")).values()) == {0}
+async def _require_no_lua_error(rig: Rig) -> None:
+    """Fail on an error of the Lua code, which lets the request pass."""
+    assert set((await rig.stats("gateway", "lua.errors")).values()) == {0}
 
 
 @asynccontextmanager
@@ -94,26 +85,25 @@ async def _post(gateway: Gateway, address: str, body: bytes, path: str = BIOMETR
         return (await _answer(reader))[0]
 
 
-async def _first(*readers: asyncio.StreamReader) -> list[tuple[int, bytes]]:
-    """Return the first answers; a call whose body does not arrive has none."""
-    tasks = [asyncio.create_task(_answer(reader)) for reader in readers]
-    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    return [task.result() for task in done]
-
-
 @asynccontextmanager
 async def _slow(
     gateway: Gateway, addresses: Sequence[str], start: bytes
 ) -> AsyncGenerator[list[tuple[int, bytes]]]:
-    """Begin a call from each address, keep them all open, and give the first answers."""
+    """Begin a call from each address, keep them all open, and give the first answers.
+
+    At the end, complete the calls, so that they give their memory back.
+    """
     async with AsyncExitStack() as opened:
         slow = [await opened.enter_async_context(_connection(gateway, each)) for each in addresses]
         for _, writer in slow:
             writer.write(start)
-        yield await _first(*(reader for reader, _ in slow))
+        answers = [asyncio.create_task(_answer(reader)) for reader, _ in slow]
+        done, _ = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+        yield [each.result() for each in done]
+        for answer, (_, writer) in zip(answers, slow, strict=True):
+            if not answer.done():
+                writer.write(RESTS[start])
+        await asyncio.gather(*answers)
 
 
 def _require_limited(answers: Sequence[tuple[int, bytes]]) -> None:
@@ -125,7 +115,7 @@ def _require_limited(answers: Sequence[tuple[int, bytes]]) -> None:
 
 async def test_an_address_cannot_fill_the_memory_with_slow_bodies(gateway: Gateway) -> None:
     """Further pictures are refused before they arrive. Small bodies and others are served."""
-    async with _slow(gateway, ["127.0.3.1"] * PICTURES, DECLARED) as answers:
+    async with _slow(gateway, ["127.0.3.1"] * (PICTURES + 1), DECLARED) as answers:
         _require_limited(answers)
         assert await _post(gateway, "127.0.3.1", b"{}", LOGIN) == 200
         assert await _post(gateway, "127.0.3.9", LARGE) == 200
@@ -152,7 +142,7 @@ async def test_an_address_cannot_fill_it_with_the_streams_of_one_connection(
 ) -> None:
     more = ("content-type", "application/json", "content-length", "8192")
     begun = block(head(gateway, "POST", LOGIN, *more))
-    streams = range(1, 2 * OPEN_MAX + 2, 2)
+    streams = range(1, 2 * LOGINS + 2, 2)
     async with connected(gateway, None, "127.0.5.3") as connection:
         heads = [frame(HEADERS, END_HEADERS, stream, begun) for stream in streams]
         connection.writer.write(b"".join(heads))
@@ -198,55 +188,53 @@ async def test_empty_bodies_without_a_length_stop_no_picture(gateway: Gateway) -
     assert await _post(gateway, "127.0.6.20", LARGE) == 200
 
 
-@pytest.fixture
-def small_pools(tmp_path: Path) -> Path:
-    """Return a configuration in which two pictures or 58 logins fill the memory of all."""
-    config = tmp_path / "config"
-    shutil.copytree(ctl.CONFIG, config)
-    policy = config / "gateway.yaml"
-    text, pools = re.subn("totalKiB: [0-9]+", "totalKiB: 2100", policy.read_text())
-    assert pools == 2
-    policy.write_text(text)
-    return config
-
-
 @pytest.mark.parametrize(
-    ("start", "other"),
+    ("start", "all_max", "other"),
     [
-        pytest.param(SLOW_LOGIN, BIOMETRIC, id="small"),
-        pytest.param(DECLARED, LOGIN, id="large"),
+        pytest.param(SLOW_LOGIN, 3 * LOGINS, BIOMETRIC, id="small"),
+        pytest.param(DECLARED, 2 * PICTURES, LOGIN, id="large"),
     ],
 )
 async def test_all_addresses_together_have_a_limit(
-    small_pools: Path, start: bytes, other: str
+    gateway: Gateway, start: bytes, all_max: int, other: str
 ) -> None:
     """Slow logins stop no picture, slow pictures stop no login, and neither stops a customer."""
-    async with open_gateway(small_pools) as gateway:
-        addresses = [f"127.0.4.{number % 30 + 1}" for number in range(2 * OPEN_MAX)]
-        async with _slow(gateway, addresses, start) as answers:
-            _require_limited(answers)
-            body = b"{}" if other == LOGIN else SMALL
-            assert await _post(gateway, "127.0.4.99", body, other) == 200
-            assert (await gateway.call("GET", "/v1/balances/a")).status == 200
+    addresses = [f"127.0.4.{number + 1}" for number in range(all_max + 1)]
+    async with _slow(gateway, addresses, start) as answers:
+        _require_limited(answers)
+        body = b"{}" if other == LOGIN else SMALL
+        assert await _post(gateway, "127.0.4.99", body, other) == 200
+        assert (await gateway.call("GET", "/v1/balances/a")).status == 200
 
 
-async def test_a_gateway_without_memory_refuses_in_json() -> None:
+async def test_a_gateway_without_memory_refuses_in_json(gateway: Gateway) -> None:
     """An idle proxy has allocated more than 4 MiB, so it refuses every request."""
-    rig = Rig()
+    async with _with_heap(gateway.rig, "4194304"):
+        await until(lambda: _is_overloaded(gateway.rig), what="the proxy finds its memory full")
+        async with _connection(gateway, "127.0.0.1") as (reader, writer):
+            writer.write(b"GET /unknown HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            status, body = await _answer(reader)
+    assert status == 503
+    assert b'"reason":"DEPENDENCY_UNAVAILABLE"' in body
+
+
+@asynccontextmanager
+async def _with_heap(rig: Rig, heap: str) -> AsyncGenerator[None]:
+    """Restart the gateway with another largest heap, in bytes; at the end restart it as before."""
+    path = rig.home / "envoy" / "gateway" / "bootstrap.json"
+    usual = path.read_text()
+    await _require_no_lua_error(rig)
     try:
-        path = rig.home / "envoy" / "gateway" / "bootstrap.json"
-        path.write_text(path.read_text().replace(f'"{HEAP}"', '"4194304"'))
-        await rig.start(["gateway"])
-        await until(lambda: _is_overloaded(rig), what="the proxy has found that its memory is full")
-        context = client_context(rig.mesh_ca.pem)
-        reader, writer = await asyncio.open_connection("127.0.0.1", rig.gateway_port, ssl=context)
-        writer.write(b"GET /unknown HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        status, body = await _answer(reader)
-        writer.close()
-        assert status == 503
-        assert b'"reason":"DEPENDENCY_UNAVAILABLE"' in body
+        await _restart(rig, path, usual.replace(f'"{HEAP}"', f'"{heap}"'))
+        yield
     finally:
-        await rig.close()
+        await _restart(rig, path, usual)
+
+
+async def _restart(rig: Rig, path: Path, bootstrap: str) -> None:
+    await rig.kill("gateway")
+    path.write_text(bootstrap)
+    await rig.start(["gateway"])
 
 
 async def _is_overloaded(rig: Rig) -> bool:

@@ -14,6 +14,7 @@ from tests.rigs.mesh.gateway import BODY, SUBJECT, TRANSFER, Answer, Gateway
 from tests.rigs.mesh.issuer import DEVICE, SESSION
 
 LOGIN, BIOMETRIC = "/v1/auth/login", "/v1/auth/biometric"
+OTP = "/v1/auth/verify-otp"
 CREDENTIALS = {"email": "ana@example.com", "password": "secret"}
 APP = "https://app.bp.example"
 FORGED = {
@@ -31,9 +32,12 @@ LARGEST, SMALLEST = 2 * 1024 * 1024, 8 * 1024
 """The limit of the step with the picture, and that of the other public methods."""
 
 
+PICTURE = b'{"sessionId":"s","biometricData":{"face":{"picture":"%s"}}}'
+
+
 def _login(picture: bytes, escaped: str = "/") -> bytes:
     encoded = base64.b64encode(picture).decode().replace("/", escaped)
-    return b'{"sessionId":"s","biometricData":{"face":{"picture":"%s"}}}' % encoded.encode()
+    return PICTURE % encoded.encode()
 
 
 async def _post(gateway: Gateway, path: str, data: bytes, **more: Any) -> Answer:
@@ -143,6 +147,24 @@ async def test_a_picture_reaches_the_service_unchanged(gateway: Gateway, escaped
     assert gateway.seen.request.biometric_data.face.picture == picture
 
 
+@pytest.mark.parametrize(
+    "spelled", ["+/8=", "+/8", "-_8=", "-_8", "\\u002b\\/8\\u003d", "+/8=\\r\\n", "+/ 8="]
+)
+async def test_a_picture_may_have_any_spelling_of_base64(gateway: Gateway, spelled: str) -> None:
+    assert (await _post(gateway, BIOMETRIC, PICTURE % spelled.encode())).status == 200
+    assert gateway.seen.request.biometric_data.face.picture == b"\xfb\xff"
+
+
+@pytest.mark.parametrize("text", ["a face!", "data:image/jpeg;base64,QUJD", "QUJDé", "\n"])
+async def test_the_answer_to_a_picture_that_is_not_base64_names_the_field(
+    gateway: Gateway, text: str
+) -> None:
+    answer = await _post(gateway, BIOMETRIC, PICTURE % text.encode())
+    assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
+    rule = "must be base64 without a prefix such as data:"
+    assert answer.violations == {"biometricData.face.picture": rule}
+
+
 async def test_a_body_may_be_as_large_as_the_methods_limit_and_no_larger(
     gateway: Gateway,
 ) -> None:
@@ -181,18 +203,22 @@ async def test_a_large_body_that_is_costly_to_read_is_refused(
 
 
 async def test_an_address_has_a_bucket_for_logins_of_its_own(gateway: Gateway) -> None:
-    """One address sends three times the burst; another address is still served."""
-    fields = head(gateway, "POST", LOGIN, "content-type", "application/json")
+    """One address sends three times the burst; its codes and another address are still served."""
+    fields, code = (
+        head(gateway, "POST", path, "content-type", "application/json") for path in (LOGIN, OTP)
+    )
     streams = range(1, 201, 2)
     logins = b"".join(request(stream, fields) for stream in streams)
+    codes = b"".join(request(stream, code) for stream in streams)
     async with AsyncExitStack() as opened:
         connections = [
             await opened.enter_async_context(connected(gateway, None, "127.0.2.1"))
-            for _ in range(6)
+            for _ in range(7)
         ]
-        for connection in connections:
+        for connection in connections[1:]:
             connection.writer.write(logins)
-        found = await asyncio.gather(*(one.answers(streams) for one in connections))
+        connections[0].writer.write(codes)
+        coded, *found = await asyncio.gather(*(one.answers(streams) for one in connections))
         other = await opened.enter_async_context(connected(gateway, None, "127.0.2.2"))
         other.writer.write(request(1, fields))
         (served,) = await other.answers([1])
@@ -200,3 +226,4 @@ async def test_an_address_has_a_bucket_for_logins_of_its_own(gateway: Gateway) -
     assert refused
     assert {answer.reason for answer in refused} == {"RATE_LIMITED"}
     assert served.status == 200
+    assert {answer.status for answer in coded} == {200}

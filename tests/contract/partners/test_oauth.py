@@ -4,13 +4,19 @@ import base64
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from joserfc import jwt
+from hypothesis import example, given
+from hypothesis import strategies as st
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from sandbox.partners.oauth import keys
+from sandbox.partners.oauth.keys import KeyRing
 from tests.contract.partners.processes import Answer, PartnerProcess, running
 
 CLIENT = {"client_id": "bp-mobile", "client_secret": "oauth-test-secret"}
@@ -45,13 +51,13 @@ async def test_a_customer_token_carries_the_customer_and_verifies_by_the_key_set
     customer = str(uuid.uuid4())
     got = await customer_token(oauth, customer)
     assert got.status == 200, got.body
-    assert (got.body["token_type"], got.body["expires_in"]) == ("Bearer", 900)
+    assert (got.body["token_type"], got.body["expires_in"]) == ("Bearer", 600)
     header, claims = await verified(oauth, got.body["access_token"])
     assert header["alg"] == "ES256"
     assert claims["sub"] == customer
     assert (claims["iss"], claims["aud"]) == (discovery["issuer"], "bp-api")
     assert claims["scope"] == "payments.write"
-    assert claims["exp"] - claims["iat"] == 900
+    assert claims["exp"] - claims["iat"] == 600
     assert uuid.UUID(claims["jti"])
 
 
@@ -120,3 +126,122 @@ async def test_the_control_api_mints_an_expired_token_for_tests_of_the_gateway(
 async def test_one_process_stays_small(oauth: PartnerProcess) -> None:
     # Eight MiB of these are pages of the cryptography library, which other processes share.
     assert oauth.rss_mib() < 64
+
+
+@pytest.fixture
+def ring(tmp_path: Path, clock: SimpleNamespace) -> KeyRing:
+    """Keys of a provider whose clock the test moves."""
+    assert clock
+    return KeyRing(tmp_path / "keys.json")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of `ring`: `now` is the time in seconds."""
+    clock = SimpleNamespace(now=1e9)
+    monkeypatch.setattr(keys, "time", SimpleNamespace(time=lambda: clock.now))
+    return clock
+
+
+def _require_published(ring: KeyRing) -> str:
+    """Require that the provider signs with a key of its key set; return the key's id."""
+    kid = jws.extract_compact(ring.sign({}).encode()).headers()["kid"]
+    assert kid in [key["kid"] for key in ring.published()["keys"]]
+    return kid
+
+
+@pytest.mark.parametrize("overlap_s", [0, 1800])
+def test_a_rotation_replaces_a_planned_one(
+    ring: KeyRing, clock: SimpleNamespace, overlap_s: int
+) -> None:
+    """Otherwise the planned key would begin to sign after it has left the key set."""
+    ring.rotate(lead_s=3600, overlap_s=overlap_s)
+    new = ring.rotate(lead_s=0, overlap_s=overlap_s)
+    for _ in range(3):
+        clock.now += 1800
+        assert _require_published(ring) == new.kid
+
+
+def test_a_rotation_that_is_postponed_leaves_no_time_without_a_key(
+    ring: KeyRing, clock: SimpleNamespace
+) -> None:
+    first = _require_published(ring)
+    ring.rotate(lead_s=60, overlap_s=0)
+    new = ring.rotate(lead_s=3600, overlap_s=0)
+    for passed_s, kid in ((61, first), (3538, first), (1, new.kid)):
+        clock.now += passed_s
+        assert _require_published(ring) == kid
+
+
+@pytest.mark.parametrize("lead_s", [0, 3600])
+def test_the_key_that_remains_after_a_revocation_is_not_retired(
+    ring: KeyRing, clock: SimpleNamespace, lead_s: int
+) -> None:
+    first = _require_published(ring)
+    assert ring.revoke(ring.rotate(lead_s, overlap_s=1800).kid)
+    clock.now += lead_s + 1801
+    assert _require_published(ring) == first
+    assert not ring.revoke(first)
+
+
+def test_a_key_whose_time_has_passed_does_not_replace_a_revoked_key(
+    ring: KeyRing, clock: SimpleNamespace
+) -> None:
+    new = ring.rotate(lead_s=0, overlap_s=1800)
+    clock.now += 1801
+    assert not ring.revoke(new.kid)
+    assert _require_published(ring) == new.kid
+
+
+def test_a_planned_key_that_remains_alone_signs_at_once_and_is_not_replaced(
+    ring: KeyRing, clock: SimpleNamespace
+) -> None:
+    first = _require_published(ring)
+    planned = ring.rotate(lead_s=3600, overlap_s=0)
+    assert ring.revoke(first)
+    assert _require_published(ring) == planned.kid
+    ring.rotate(lead_s=3600, overlap_s=0)
+    assert _require_published(ring) == planned.kid
+
+
+def test_a_clock_that_is_set_back_takes_no_key_away(ring: KeyRing, clock: SimpleNamespace) -> None:
+    first = _require_published(ring)
+    clock.now -= 120
+    assert _require_published(ring) == first
+    ring.rotate(lead_s=60, overlap_s=600)
+    assert _require_published(ring) == first
+
+
+LIFE_S = 600
+"""How long an access token lives."""
+WAITS = [("wait", 700), ("wait", 200)]
+changes = st.one_of(
+    st.tuples(st.just("wait"), st.integers(1, 1800)),
+    st.tuples(st.just("rotate"), st.sampled_from([0, 60, 3600])),
+    st.tuples(st.just("revoke"), st.integers(0, 3)),
+)
+
+
+@given(st.lists(changes, max_size=12))
+@example([("rotate", 0), ("rotate", 3600), ("wait", 1000), ("revoke", 1), *WAITS])
+def test_a_key_stays_published_until_its_last_token_has_expired(
+    changes: list[tuple[str, int]],
+) -> None:
+    """Unless it is revoked. An overlap is three times the life of a token."""
+    clock, signed = SimpleNamespace(now=1e9), dict[str, float]()
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "time", SimpleNamespace(time=lambda: clock.now))
+        ring = KeyRing(Path(folder) / "keys.json")
+        for change, value in changes:
+            if change == "wait":
+                clock.now += value
+            elif change == "rotate":
+                ring.rotate(lead_s=value, overlap_s=3 * LIFE_S)
+            elif value < len(ring.keys):
+                kid = ring.keys[value].kid
+                if ring.revoke(kid):
+                    signed.pop(kid, None)
+            signed[_require_published(ring)] = clock.now
+            published = {key["kid"] for key in ring.published()["keys"]}
+            alive = {kid for kid, time in signed.items() if clock.now < time + LIFE_S}
+            assert alive <= published

@@ -233,7 +233,7 @@ async def test_the_discovery_document_lists_what_the_provider_does(oauth: Partne
 async def test_a_token_of_the_sandbox_has_the_claims_of_a_login(oauth: PartnerProcess) -> None:
     form = {"grant_type": "customer", "subject": str(uuid.uuid4()), **client.MOBILE}
     got = await oauth.call("POST", "/token", data=form)
-    assert got.body["expires_in"] == 900
+    assert got.body["expires_in"] == 600
     minted = await oauth.control("POST", "/control/tokens", {"subject": "s"})
     for token in (got.body["access_token"], minted.body["access_token"]):
         _, claims = await verified(oauth, token)

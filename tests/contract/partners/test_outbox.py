@@ -19,7 +19,7 @@ from tests.contract.partners.texts import BODY, ended, gateway, sent
 from tests.rigs.bpctl import bpctl
 
 NUMBER = "+15550100031"
-NONE = "No messages.\n"
+NONE = "No messages. Check the receiver, such as +15556416073 or device-ana.\n"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  ")
 
 

@@ -1,16 +1,18 @@
-"""The handlers of auth over PostgreSQL, Valkey and OpenBao, while every partner is down."""
+"""The handlers of auth over PostgreSQL, Valkey and OpenBao; every partner is down, or none is."""
 
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bp.auth.v1 import auth_service_pb2 as pb
 
 from ops.provision.bao_client import BaoClient
 from ops.provision.credentials import load_or_make
 from ops.provision.secrets import kv_secrets
+from ops.waiting import scaled_s
 from sandbox.seed import logins, people
 from sandbox.seed.people import Person
 from services.auth.answers import Answers
@@ -27,14 +29,14 @@ from services.auth.partners.rekognition import Access, Limits, Rekognition
 from services.auth.partners.sms import SmsGateway
 from services.auth.password_pool import PasswordPool, QueueLimits
 from services.auth.sealing import Sealer
-from services.auth.state import User
+from services.auth.state import OtpMethod, User
 from services.auth.store import Store
 from services.chassis.call_context import Call, current_call
 from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
 from services.chassis.vault import Vault
 from services.kernel.clock import utc_now
-from tests.integration.auth.logins import CODE_KEY, SETTINGS, Logins, logins_of
+from tests.integration.auth.logins import CODE_KEY, SETTINGS, Logins, login_session, logins_of
 from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
 
 COST = 4
@@ -67,6 +69,19 @@ class Handling:
         assert found is not None
         return found
 
+    async def waiting_for_code(self, code: str, **changes: Any) -> str:
+        """Begin a login session of the customer with this code; return its id."""
+        user = await self.user()
+        fields: dict[str, Any] = {
+            "customer_id": user.customer_id,
+            "login_epoch": user.login_epoch,
+            "methods": (OtpMethod.SMS,),
+        }
+        session = login_session(**fields | changes)
+        session_id = await self.deps.sessions.begin(session)
+        await self.deps.codes.put(session_id, session.purpose, code)
+        return session_id
+
     async def forgot(self, email: str = "", device_token: str = "") -> str:
         """Begin a reset from a new network address; return its id."""
         call_from(uuid.uuid4())
@@ -96,8 +111,9 @@ def call_from(unique: uuid.UUID, *, session_id: str = "", device_id: str = "") -
 
 
 @asynccontextmanager
-async def handling(stores: Stores) -> AsyncGenerator[Handling]:
-    """Build auth's dependencies as its bootstrap does, without a sidecar: no partner answers."""
+async def handling(stores: Stores, partners: Path | None = None) -> AsyncGenerator[Handling]:
+    """Build auth's dependencies as its bootstrap does. `partners` is the socket of the partners'
+    sandboxes; without it, no partner answers."""
     secrets = await _secrets(stores)
     own = secrets["service/auth"]
     async with AsyncExitStack() as stack:
@@ -105,11 +121,12 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
         stack.push_async_callback(client.aclose)
         passwords = PasswordPool(COST, 1, QueueLimits(64, 60.0))
         stack.callback(passwords.close)
-        no_sidecar = Path("/nonexistent/sidecar")
-        settings = SETTINGS.model_copy(update={"socket_out": no_sidecar})
+        socket_out = partners or Path("/nonexistent/sidecar")
+        settings = SETTINGS.model_copy(update={"socket_out": socket_out})
+        face_s = 1.0 if partners is None else scaled_s(60)
         session = await stack.enter_async_context(partner_session(settings))
         rekognition = Rekognition(
-            no_sidecar, Access.of(secrets["external/rekognition"]), Limits(1.0)
+            socket_out, Access.of(secrets["external/rekognition"]), Limits(face_s)
         )
         stack.callback(rekognition.close)
         keys = Keys(bytes.fromhex(own["password_key"]), bytes.fromhex(own["code_key"]))
@@ -135,7 +152,7 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
             revocations=adapters.revocations,
             provider=provider,
             sms=SmsGateway(session, secrets["external/sms"]),
-            faces=FaceMatch(rekognition, 1.0),
+            faces=FaceMatch(rekognition, face_s),
             tokens=PageTokens.of(own),
             background=Background(),
             receipt_secrets=(),

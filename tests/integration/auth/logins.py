@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -102,21 +102,22 @@ async def keys_of(store: ValkeyStore, pattern: str = "*") -> list[bytes]:
 
 async def dump_of(store: ValkeyStore) -> bytes:
     """Return all keys and their values, as an intruder would read them."""
-    operator = store.client(OPERATOR)
-    read: dict[Any, Any] = {
-        b"string": operator.get,
-        b"hash": operator.hgetall,
-        b"list": lambda key: operator.lrange(key, 0, -1),
-        b"zset": lambda key: operator.zrange(key, 0, -1),
+    operator, keys = store.client(OPERATOR), await keys_of(store)
+    read: dict[bytes, Callable[[Any, bytes], object]] = {
+        b"string": lambda of, key: of.get(key),
+        b"hash": lambda of, key: of.hgetall(key),
+        b"list": lambda of, key: of.lrange(key, 0, -1),
+        b"zset": lambda of, key: of.zrange(key, 0, -1),
+        b"none": lambda of, key: of.get(key),  # the key has expired since it was listed
     }
     try:
-        found: list[bytes] = []
-        for key in await keys_of(store):
-            kind = await operator.type(key)
-            if kind == b"none":  # it has expired since it was listed
-                continue
-            found += [key, repr(await read[kind](key)).encode()]
-        return b"\n".join(found)
+        kinds, values = operator.pipeline(transaction=False), operator.pipeline(transaction=False)
+        for key in keys:
+            kinds.type(key)
+        for key, kind in zip(keys, await kinds.execute(), strict=True):
+            read[kind](values, key)
+        found = [repr(value).encode() for value in await values.execute()]
+        return b"\n".join([*keys, *found])
     finally:
         await operator.aclose()
 

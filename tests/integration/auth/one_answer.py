@@ -7,6 +7,21 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from joserfc.jwk import ECKey
+
+TOKENS = {"token_type": "Bearer", "access_token": "a", "refresh_token": "r", "expires_in": 600}
+"""What the OAuth provider answers to an exchange."""
+
+
+def oauth_account() -> dict[str, str]:
+    """Return a secret `external/oauth-login` with a new key."""
+    return {
+        "client_id": "bp-auth",
+        "issuer": "https://oauth.example",
+        "audience": "bp",
+        "private_key": ECKey.generate_key("P-256").as_pem(private=True).decode(),
+        "key_id": "one",
+    }
 
 
 @asynccontextmanager

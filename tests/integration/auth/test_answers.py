@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator
 import pytest_asyncio
 
 from services.auth.answers import KEPT_S, Answers, answer_key, request_digest
+from services.auth.login_sessions import session_digest, session_key
 from services.auth.results import LoggedIn
-from services.auth.state import Device
+from services.auth.state import ShownDevice
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from tests.integration.auth.logins import (
@@ -33,7 +34,7 @@ async def logins(valkey: ValkeyStore) -> AsyncGenerator[Logins]:
 def new_answer() -> LoggedIn:
     """Return the answer of a login with a new device."""
     now = utc_now()
-    device = Device(new_id(), new_id(), "Phone", bytes(32), b"", b"", 0, now, now)
+    device = ShownDevice(new_id(), "Phone", has_key=False, create_time=now, last_login_time=now)
     return LoggedIn(new_pair(), device, new_token())
 
 
@@ -44,7 +45,7 @@ async def test_the_same_request_gets_the_same_answer_and_another_request_none(
     session_id = await logins.sessions.begin(login_session())
     assert await answers.read(session_id, REQUEST) is None
     await answers.keep(session_id, REQUEST, answer)
-    await logins.sessions.end(session_id)
+    await logins.client.delete(session_key(session_digest(session_id)))
     assert [await answers.read(session_id, REQUEST) for _ in range(2)] == [answer, answer]
     assert await answers.read(session_id, request_digest(b"another picture", "Phone")) is None
     assert await answers.read(new_token(), REQUEST) is None

@@ -112,9 +112,12 @@ class TriesMachine(RuleBasedStateMachine):
         return True
 
     @precondition(lambda self: self.in_progress)
-    @rule(data=st.data())
-    def wrong(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), is_recorded=st.booleans())
+    def wrong(self, data: st.DataObject, is_recorded: bool) -> None:
         subject, factor = self._judged(data)
+        if not is_recorded:
+            report = self.loop.run(self.tries.wrong(subject, factor))
+            self.loop.run(self.tries.unrecorded(subject, factor, report))
         counts = {name: self.model[name] for name in self._held(subject, factor)}
         lock, refused = None, sum(count.refused for count in counts.values())
         for (scope, _), count in counts.items():
@@ -159,8 +162,7 @@ class TriesMachine(RuleBasedStateMachine):
             count = self.model.get(name, Count())
             if count.tries > 1:
                 count.tries, count.compares = count.tries - 1, max(count.compares - 1, 0)
-                if count.tries < RULES[name[0]].free:
-                    count.is_locked, count.unreported_ms = False, 0
+                count.is_locked, count.unreported_ms = False, 0
             else:
                 self.model.pop(name, None)
 

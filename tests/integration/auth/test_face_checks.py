@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
 
@@ -13,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.seed.faces import picture
+from services.auth.charges import FACE_CHECKS_OF_DAY_MAX, WINDOW_S, FaceCheckKind
 from services.auth.counters import FaceChecks
 from services.auth.errors import (
     FaceNotFound,
@@ -32,13 +34,13 @@ from services.auth.faces import (
     Liveness,
     LivenessState,
 )
+from services.auth.handlers import face
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.face import require_face, with_liveness
+from services.auth.handlers.face import liveness_of, require_face
 from services.auth.sealing import Field, Sealer
 from services.auth.state import BiometricMethod, LoginSession, Step
 from services.auth.state import User as Row
 from services.auth.store import Store
-from services.auth.throttle import FACE_CHECKS_OF_DAY_MAX, WINDOW_S, FaceCheckKind
 from services.chassis.vault import Vault
 from services.kernel.clock import utc_now
 from services.kernel.errors import BankError, DependencyUnavailable
@@ -101,7 +103,7 @@ class Login:
 
     async def begin(self) -> LoginSession:
         """Ask for the liveness check, as a call of verify-otp does."""
-        return await with_liveness(self.deps, self.session_id, await self.session())
+        return await liveness_of(self.deps, self.session_id, await self.session())
 
     async def send(self, data: bytes = picture("ana", pose=1)) -> LoginSession:
         """Send a picture, as a call of biometric does."""
@@ -121,9 +123,10 @@ class Login:
         while self.aws.begun + self.aws.asked == before and not calling.done():
             await asyncio.sleep(0)
         calling.cancel()
+        await asyncio.sleep(0)
+        self.aws.answers.set()
         with suppress(asyncio.CancelledError):
             await calling
-        self.aws.answers.set()
 
 
 @pytest_asyncio.fixture
@@ -167,31 +170,39 @@ async def test_a_session_has_one_liveness_check_however_often_it_is_asked_for(lo
 
 
 async def test_of_parallel_calls_one_begins_the_liveness_check(login: Login) -> None:
+    """The others wait, and get the same one."""
     login.aws.answers.clear()
-    calls = [asyncio.ensure_future(login.begin()) for _ in range(PARALLEL)]
-    _, pending = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-    while len(pending) > 1:
-        _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-    with pytest.raises(DependencyUnavailable):
-        await login.begin()
+    calls = asyncio.gather(*(login.begin() for _ in range(PARALLEL)))
+    while not login.aws.begun:
+        await asyncio.sleep(0)
     login.aws.answers.set()
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    assert sum(isinstance(result, LoginSession) for result in results) == 1
-    assert {type(result) for result in results} <= {
-        LoginSession,
-        LoginSessionInvalid,
-        DependencyUnavailable,
-    }
+    assert {begun.liveness_session_id for begun in await calls} == {"live-1"}
     assert login.aws.begun == 1
 
 
-async def test_calls_that_hang_up_get_a_bounded_number_of_liveness_checks(login: Login) -> None:
-    for _ in range(LIVENESS_CHECKS_MAX):
+async def test_a_call_that_hangs_up_keeps_its_liveness_check_for_the_next_one(login: Login) -> None:
+    """AWS charges for each check that begins."""
+    for _ in range(LIVENESS_CHECKS_MAX + 1):
         await login.hung_up(login.begin)
-    for _ in range(3):
-        with pytest.raises(LoginSessionInvalid):
-            await login.begin()
-    assert login.aws.begun == LIVENESS_CHECKS_MAX
+    assert (await login.begin()).liveness_session_id == "live-1"
+    assert login.aws.begun == 1
+
+
+async def _killed(login: Login, ago: timedelta) -> LoginSession:
+    """Begin a liveness check in a process that is killed; return the session that it leaves."""
+    session, now = await login.session(), utc_now()
+    checks = session.liveness_checks + 1
+    killed = replace(session, liveness_checks=checks, liveness_begin_time=now - ago)
+    await login.logins.sessions.advance(login.session_id, session, killed)
+    return killed
+
+
+async def test_killed_calls_get_a_bounded_number_of_liveness_checks(login: Login) -> None:
+    for _ in range(LIVENESS_CHECKS_MAX):
+        await _killed(login, LIVENESS_BEGINS * 10)
+    with pytest.raises(LoginSessionInvalid):
+        await login.begin()
+    assert login.aws.begun == 0
     assert await ended(login)
 
 
@@ -205,14 +216,13 @@ async def test_an_outage_uses_up_no_liveness_check(login: Login) -> None:
 
 
 async def test_a_killed_call_holds_the_liveness_check_up_for_less_than_a_minute(
-    login: Login,
+    login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, now = await login.session(), utc_now()
-    killed = replace(session, liveness_checks=1, liveness_begin_time=now)
-    await login.logins.sessions.advance(login.session_id, session, killed)
+    monkeypatch.setattr(face, "LIVENESS_WITHIN_S", 0.0)
+    killed = await _killed(login, timedelta())
     with pytest.raises(DependencyUnavailable):
         await login.begin()
-    old = replace(killed, liveness_begin_time=now - LIVENESS_BEGINS * 10)
+    old = replace(killed, liveness_begin_time=utc_now() - LIVENESS_BEGINS * 10)
     await login.logins.sessions.advance(login.session_id, killed, old)
     begun = await login.begin()
     assert (begun.liveness_session_id, begun.liveness_checks) == ("live-1", 2)
@@ -281,6 +291,24 @@ async def test_neither_a_bad_picture_nor_an_outage_uses_up_a_check(login: Login)
     counted = await login.send()
     assert counted == await login.session()
     assert counted.face_checks == 1
+
+
+async def test_an_outage_after_a_parallel_change_of_the_session_is_an_outage(
+    login: Login,
+) -> None:
+    await login.begin()
+    login.aws.answers.clear()
+    call = asyncio.create_task(login.send())
+    while not login.aws.asked:
+        await asyncio.sleep(0)
+    counted = await login.session()
+    changed = replace(counted, face_checks=counted.face_checks + 1)
+    await login.logins.sessions.advance(login.session_id, counted, changed)
+    login.aws.is_down = True
+    login.aws.answers.set()
+    with pytest.raises(DependencyUnavailable):
+        await call
+    assert await login.session() == changed
 
 
 async def test_a_customer_has_a_bounded_number_of_liveness_checks_a_day(login: Login) -> None:

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from services.auth.codes import Verdict
 from services.auth.errors import LoginSessionInvalid
 from services.auth.login_sessions import advanced, code_key, session_digest, session_key
 from services.auth.state import LOGIN, LoginSession, Progress, Purpose, Step
@@ -53,7 +54,9 @@ async def test_a_session_is_read_by_its_id_until_it_ends(logins: Logins) -> None
     session = login_session(challenge=b"sign this", sends=1)
     session_id = await logins.sessions.begin(session)
     assert await logins.sessions.read(session_id) == session
-    await logins.sessions.end(session_id)
+    await logins.sessions.spend(session_id, replace(session, sends=2))
+    assert await logins.sessions.read(session_id) == session, "another call changed it"
+    await logins.sessions.spend(session_id, session)
     with pytest.raises(LoginSessionInvalid):
         await logins.sessions.read(session_id)
 
@@ -82,7 +85,7 @@ async def test_a_forged_id_is_invalid(logins: Logins, session_id: str) -> None:
         await logins.sessions.read(session_id)
     with pytest.raises(LoginSessionInvalid):
         await logins.sessions.advance(session_id, session, replace(session, sends=1))
-    await logins.sessions.end(session_id)
+    await logins.sessions.spend(session_id, session)
     assert not await logins.client.exists(key_of(session_id))
 
 
@@ -150,18 +153,28 @@ async def test_every_pair_of_steps(logins: Logins, before: Step, after: Step) ->
 
 
 @pytest.mark.parametrize("step", LOGIN.terminal())
-async def test_the_last_step_and_an_end_delete_the_code_too(logins: Logins, step: Step) -> None:
+async def test_the_last_step_deletes_the_code_too(logins: Logins, step: Step) -> None:
     """No code survives its session."""
     before = Step.REPLACING if step is Step.COMPLETED else Step.AWAITING_OTP
     session = login_session(step=before)
-    for ends in (True, False):
-        session_id = await logins.sessions.begin(session)
-        await logins.codes.put(session_id, Purpose.LOGIN, "123456")
-        if ends:
-            await logins.sessions.end(session_id)
-        else:
-            await logins.sessions.advance(session_id, session, replace(session, step=step))
-        assert not await logins.client.exists(code_key(session_digest(session_id)))
+    session_id = await logins.sessions.begin(session)
+    await logins.codes.put(session_id, Purpose.LOGIN, "123456")
+    await logins.sessions.advance(session_id, session, replace(session, step=step))
+    assert not await logins.client.exists(code_key(session_digest(session_id)))
+
+
+async def test_only_the_call_that_took_a_session_to_a_step_takes_it_back(logins: Logins) -> None:
+    """A parallel call that lost must not let a third one in. The code of a reset is still there."""
+    before = login_session(purpose=Purpose.RESET)
+    session_id = await logins.sessions.begin(before)
+    await logins.codes.put(session_id, Purpose.RESET, "123456")
+    replacing = advanced(before, Progress.RESET_CODE_RIGHT, owner=b"winner")
+    await logins.sessions.advance(session_id, before, replacing)
+    await logins.sessions.give_back(session_id, b"loser")
+    assert await logins.sessions.read(session_id) == replacing
+    await logins.sessions.give_back(session_id, b"winner")
+    assert await logins.sessions.read(session_id) == before
+    assert await logins.codes.check(session_id, Purpose.RESET, "123456") is Verdict.RIGHT
 
 
 async def test_an_older_version_keeps_the_fields_of_a_newer_one(logins: Logins) -> None:
@@ -226,9 +239,11 @@ class LoginMachine(RuleBasedStateMachine):
             assert not self._advance(session_id, before, advanced(before, progress))
 
     @rule(session_id=ids)
-    def end(self, session_id: str) -> None:
-        self.runner.run(self.logins.sessions.end(session_id))
-        self.expected[session_id] = None
+    def spend(self, session_id: str) -> None:
+        session = self.expected[session_id]
+        if session and LOGIN.allows(session.step, Progress.TRIES_SPENT):
+            self.runner.run(self.logins.sessions.spend(session_id, session))
+            self.expected[session_id] = None
 
     @rule(session_id=ids)
     def expire(self, session_id: str) -> None:

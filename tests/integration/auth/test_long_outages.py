@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -12,7 +11,7 @@ from redis.exceptions import NoPermissionError
 
 from services.auth.revocations_out import Revocations
 from services.auth.store import Store
-from services.auth.upkeep import Upkeep
+from services.auth.upkeep import Reconciliation
 from services.kernel.clock import utc_now
 from tests.integration.auth.conftest import User, log_in
 from tests.integration.auth.logins import App, Logins, customer_session, opened
@@ -30,10 +29,9 @@ async def logins(valkey: ValkeyStore) -> AsyncGenerator[Logins]:
 
 
 @pytest.fixture
-def upkeep(store: Store, logins: Logins) -> Upkeep:
-    """Upkeep as a process of auth has it; these tests publish nothing and carry out no request."""
-    unused = cast("Any", None)
-    return Upkeep(store, logins.families, logins.revocations, *([unused] * 4))
+def reconciliation(store: Store, logins: Logins) -> Reconciliation:
+    """The comparisons of one process of auth."""
+    return Reconciliation(store, logins.families, logins.revocations)
 
 
 @pytest_asyncio.fixture
@@ -54,31 +52,33 @@ async def _has_tokens(app: App) -> bool:
 
 
 async def test_tokens_of_a_session_that_ended_during_a_long_outage_are_deleted(
-    upkeep: Upkeep, ended: App
+    reconciliation: Reconciliation, ended: App
 ) -> None:
     """Valkey's last comparison is before the outage, in which the session ended."""
     await ended.logins.revocations.note_compared(utc_now() - OUTAGE)
-    await upkeep.reconcile()
+    await reconciliation.reconcile()
     assert not await _has_tokens(ended)
 
 
-async def test_what_was_compared_is_not_read_again(upkeep: Upkeep, ended: App) -> None:
-    """Only the ends of the last twelve minutes are compared every two seconds."""
+async def test_what_was_compared_is_not_read_again(
+    reconciliation: Reconciliation, ended: App
+) -> None:
+    """Only the ends of the last three minutes are compared every two seconds."""
     await ended.logins.revocations.note_compared(utc_now())
-    await upkeep.reconcile()
+    await reconciliation.reconcile()
     assert await _has_tokens(ended)
     await ended.logins.families.end([ended.session.session_id])
 
 
 @pytest.mark.parametrize("noted", [None, utc_now() - OUTAGE, utc_now() + OUTAGE])
 async def test_a_comparison_is_noted(
-    upkeep: Upkeep, logins: Logins, noted: datetime | None
+    reconciliation: Reconciliation, logins: Logins, noted: datetime | None
 ) -> None:
     """Also if no process has noted one, and if a clock was ahead."""
     if noted is not None:
         await logins.revocations.note_compared(noted)
     before = utc_now()
-    await upkeep.reconcile()
+    await reconciliation.reconcile()
     now = await logins.revocations.compared_until()
     assert now is not None
     assert before - timedelta(seconds=1) <= now <= utc_now()
@@ -90,9 +90,8 @@ async def test_a_comparison_that_fails_is_not_noted(
     """The next one begins where the last complete one ended."""
     then = utc_now() - OUTAGE
     await ended.logins.revocations.note_compared(then)
-    unused = cast("Any", None)
     async with valkey.client("payments") as reader:
-        broken = Upkeep(store, ended.logins.families, Revocations(reader), *([unused] * 4))
+        broken = Reconciliation(store, ended.logins.families, Revocations(reader))
         with pytest.raises(NoPermissionError):
             await broken.reconcile()
     noted = await ended.logins.revocations.compared_until()

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from bp.auth.v1.auth_events_pb2 import AuthEvent
+from structlog.testing import capture_logs
 
 from services.auth.counters import Tries
 from services.auth.errors import TriesExhausted
@@ -106,8 +107,11 @@ async def test_all_sessions_of_a_customer_end_with_the_operator_in_each_event(
 ) -> None:
     sessions = [(await log_in(store, user))[0] for _ in range(3)]
     request_id = await rig.request("END_SESSIONS", user.customer_id)
-    await asyncio.gather(rig.requests.carry_out(), rig.requests.carry_out())
+    with capture_logs() as logs:
+        await asyncio.gather(rig.requests.carry_out(), rig.requests.carry_out())
     assert await rig.answer(request_id) == 3
+    carried_out = [line for line in logs if line.get("request_id") == str(request_id)]
+    assert [line["ended"] for line in carried_out] == [3]
     revoked = [event.session_revoked for event in await _events(pool, user.customer_id)]
     assert {each.session_id for each in revoked} == set(map(str, sessions))
     assert {(each.cause, each.os_user, each.note) for each in revoked} == {("OPERATOR", EVE, NOTE)}
@@ -125,7 +129,7 @@ async def test_a_request_that_another_process_carried_out_ends_no_later_session(
     await rig.requests.carry_out()
     fresh, _ = await log_in(store, user)
     ending = Ending(user.customer_id, EndCause.OPERATOR, origin())
-    assert await store.answer_end_sessions(seen, ending) == []
+    assert await store.answer_end_sessions(seen, ending) is None
     assert await store.open_sessions([fresh]) == {fresh}
     assert await rig.answer(request_id) == 1
 

@@ -15,10 +15,11 @@ from bp.auth.v1.auth_events_pb2 import AuthEvent
 
 from ops.waiting import scaled_s, until
 from sandbox.phone import SoftwareKey, encoded
+from services.auth.codes import Codes, Verdict
 from services.auth.device_keys import Assertion, Registration, new_challenge, verify_registration
 from services.auth.errors import LoginSessionInvalid, OtpInvalid, TriesExhausted
 from services.auth.faces import Comparison, FaceMatch, FacesUnavailable, Liveness, LivenessState
-from services.auth.handlers import biometric, codes, passwords
+from services.auth.handlers import biometric, codes, passwords, second_factor
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
 from services.auth.partners.sms import SmsGateway
@@ -32,7 +33,7 @@ from services.kernel.errors import DependencyUnavailable, RateLimited
 from services.kernel.ids import new_id
 from tests.integration.auth.conftest import User, log_in
 from tests.integration.auth.handling import COST, NEW, Handling
-from tests.integration.auth.logins import login_session, new_token
+from tests.integration.auth.logins import new_token
 
 CODE = "123456"
 WAITING = (
@@ -60,20 +61,6 @@ class SlowFaces:
     async def compare(self, reference: bytes, picture: bytes) -> Comparison:
         """Never called here."""
         raise FacesUnavailable
-
-
-async def _waiting_for_code(auth: Handling, **changes: Any) -> str:
-    """Begin a login session whose code is CODE; return its id."""
-    user = await auth.user()
-    fields: dict[str, Any] = {
-        "customer_id": user.customer_id,
-        "login_epoch": user.login_epoch,
-        "methods": (OtpMethod.SMS,),
-    }
-    session = login_session(**fields | changes)
-    session_id = await auth.deps.sessions.begin(session)
-    await auth.deps.codes.put(session_id, session.purpose, CODE)
-    return session_id
 
 
 async def _failures(auth: Handling, pool: asyncpg.Pool) -> int:
@@ -127,7 +114,7 @@ async def test_a_full_queue_of_passwords_gives_the_code_of_a_reset_back(auth: Ha
     assert (await auth.user()).password_hash != before
 
 
-async def test_a_reset_that_hangs_up_at_the_database_can_be_repeated(
+async def test_a_reset_that_hangs_up_at_the_database_is_completed_and_can_be_repeated(
     auth: Handling, superuser: asyncpg.Pool
 ) -> None:
     user, session_id = await auth.user(), await auth.forgot()
@@ -138,16 +125,20 @@ async def test_a_reset_that_hangs_up_at_the_database_can_be_repeated(
         reset = asyncio.ensure_future(auth.reset(session_id, CODE))
         await until(lambda: superuser.fetchval(WAITING), 60, "the reset waits for the row")
         reset.cancel()
-        with suppress(asyncio.CancelledError):
-            await reset
+    with suppress(asyncio.CancelledError):
+        await reset
+    changed = (await auth.user()).password_hash
+    assert changed != user.password_hash
     await auth.reset(session_id, CODE)
-    assert (await auth.user()).password_hash != user.password_hash
+    assert (await auth.user()).password_hash == changed
+    with pytest.raises(LoginSessionInvalid):
+        await auth.reset(session_id, CODE, f"{NEW} again")
 
 
 async def test_a_reset_whose_password_is_being_replaced_accepts_no_other_call(
     auth: Handling,
 ) -> None:
-    session_id = await _waiting_for_code(auth, purpose=Purpose.RESET, step=Step.REPLACING)
+    session_id = await auth.waiting_for_code(CODE, purpose=Purpose.RESET, step=Step.REPLACING)
     with pytest.raises(LoginSessionInvalid):
         await auth.reset(session_id, CODE)
     with pytest.raises(LoginSessionInvalid):
@@ -168,7 +159,7 @@ async def test_a_right_code_that_is_sent_twice_at_once_gets_the_same_answer_twic
     """The app repeats a slow call. The bank begins one liveness check and records no wrong try."""
     service = SlowFaces()
     deps = replace(auth.deps, faces=FaceMatch(service, 60))
-    session_id = await _waiting_for_code(auth)
+    session_id = await auth.waiting_for_code(CODE)
     calls = asyncio.ensure_future(_verified_twice(deps, session_id))
     async with asyncio.timeout(scaled_s(60)):
         while not service.begun and not calls.done():
@@ -181,13 +172,33 @@ async def test_a_right_code_that_is_sent_twice_at_once_gets_the_same_answer_twic
     assert await _failures(auth, pool) == 0
 
 
-async def test_a_code_that_was_used_up_and_never_accepted_is_wrong(
+async def test_a_right_code_that_crosses_a_resend_is_right(
+    auth: Handling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session counts the next message between the comparison of the code and its use."""
+    session_id = await auth.waiting_for_code(CODE)
+    check = Codes.check
+
+    async def crossed(self: Codes, *args: Any) -> Verdict:
+        verdict, session = await check(self, *args), await auth.deps.sessions.read(session_id)
+        if not session.sends:
+            await auth.deps.sessions.advance(session_id, session, replace(session, sends=1))
+        return verdict
+
+    monkeypatch.setattr(Codes, "check", crossed)
+    service = SlowFaces()
+    service.answers.set()
+    deps = replace(auth.deps, faces=FaceMatch(service, 60))
+    wanted = await biometric.verify_otp(deps, session_id, CODE, None, None)
+    assert wanted.session.sends == 1
+
+
+async def test_a_code_that_no_call_gets_accepted_is_wrong(
     auth: Handling, pool: asyncpg.Pool
 ) -> None:
     """A call waits two seconds for a parallel one, and then its try counts."""
-    session_id = await _waiting_for_code(auth)
-    await auth.deps.codes.check(session_id, Purpose.LOGIN, CODE)
-    answers = await _verified_twice(auth.deps, session_id)
+    session_id = await auth.waiting_for_code(CODE, methods=(OtpMethod.RECOVERY_CODE,))
+    answers = await _verified_twice(auth.deps, session_id, "K4TQZ-7WMCA")
     assert {getattr(answer, "reason", None) for answer in answers} == {"OTP_INVALID"}
     assert await _failures(auth, pool) == 2
 
@@ -197,14 +208,15 @@ async def _hang_up_often(auth: Handling, session_id: str) -> None:
     for _ in range(3 * RULES[Scope.STRANGERS].free):
         call = biometric.verify_otp(auth.deps, session_id, "K4TQZ-7WMCA", None, None)
         with suppress(TimeoutError, OtpInvalid):
-            await asyncio.wait_for(call, scaled_s(codes.ACCEPTED_WITHIN_S / 2))
+            await asyncio.wait_for(call, scaled_s(second_factor.ACCEPTED_WITHIN_S / 2))
 
 
 async def test_a_caller_that_hangs_up_while_it_waits_for_a_parallel_call_has_used_its_try(
-    auth: Handling,
+    auth: Handling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a caller could try recovery codes with no limit, and hang up after each."""
-    session_id = await _waiting_for_code(auth, methods=(OtpMethod.RECOVERY_CODE,))
+    monkeypatch.setattr(second_factor, "ACCEPTED_WITHIN_S", 0.2)
+    session_id = await auth.waiting_for_code(CODE, methods=(OtpMethod.RECOVERY_CODE,))
     with pytest.raises(TriesExhausted):
         await _hang_up_often(auth, session_id)
 
@@ -219,13 +231,26 @@ async def test_of_parallel_requests_for_a_code_one_uses_up_a_code_of_the_day(
     before = await _sent_today(auth)
     async with _gateway(tmp_path) as gateway:
         deps = replace(auth.deps, sms=gateway)
-        session_id = await _waiting_for_code(auth)
+        session_id = await auth.waiting_for_code(CODE)
         answers = await _parallel(*(codes.resend(deps, session_id) for _ in range(4)))
     assert sum(isinstance(answer, LoginSessionInvalid) for answer in answers) == 3, answers
     assert await _sent_today(auth) == before + 1
 
 
 # The third factor
+
+
+async def test_a_repeated_last_step_is_a_503_while_the_first_one_fetches_the_tokens(
+    auth: Handling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a slow provider, the app must not begin a new login, but repeat the call."""
+    monkeypatch.setattr(biometric, "ANSWERED_WITHIN_S", 0.0)
+    session_id = await auth.waiting_for_code(
+        CODE, step=Step.COMPLETING, biometric_method=BiometricMethod.FACE, owner=bytes(16)
+    )
+    with pytest.raises(DependencyUnavailable) as refused:
+        await biometric.verify_biometric(auth.deps, session_id, b"picture", "")
+    assert refused.value.retry_after_s
 
 
 async def _device_with(auth: Handling, key: SoftwareKey) -> Device:
@@ -249,8 +274,8 @@ async def test_a_signature_of_a_key_that_counts_may_be_repeated_after_an_outage_
     device = await _device_with(auth, key)
     (session,) = await auth.deps.store.sessions(device.customer_id, None, utc_now(), 2)
     challenge = new_challenge()
-    session_id = await _waiting_for_code(
-        auth,
+    session_id = await auth.waiting_for_code(
+        CODE,
         purpose=purpose,
         step=Step.AWAITING_BIOMETRIC,
         device_id=device.device_id,

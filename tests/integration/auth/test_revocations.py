@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest_asyncio
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from services.auth import revocations_out
 from services.auth.revocations_out import MATTERS
@@ -105,6 +106,20 @@ async def test_entries_that_no_longer_matter_are_removed(logins: Logins, reader:
         await logins.client.zadd(SET, {member: time.time() * US - MATTERS_US - 1})
     await logins.revocations.revoke(new)
     assert await logins.client.zrange(SET, 0, -1) == [*members(new)]
+
+
+async def test_a_set_that_is_full_of_old_entries_gets_what_it_lost(
+    logins: Logins, monkeypatch
+) -> None:
+    """No other session has to end before that."""
+    monkeypatch.setattr(revocations_out, "ENTRIES_MAX", 3)
+    oldest = time.time() * US - MATTERS_US - 9
+    await logins.client.zadd(SET, dict.fromkeys(members(ids(3)), oldest))
+    lost = ids(4)
+    with capture_logs() as logs:
+        assert await logins.revocations.reconcile(lost) == lost[:3]
+    (full,) = [line for line in logs if line["event"] == "revocations.full"]
+    assert (full["log_level"], full["not_restored"]) == ("error", 1)
 
 
 async def test_the_set_never_grows_beyond_its_limit(

@@ -13,12 +13,14 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from ops.provision.valkey import OPERATOR
+from services.auth.charges import RESETS_KEY, Recipient, number_key, prefix_key
 from services.auth.counters import Sends
 from services.auth.errors import OtpSendsExhausted
 from services.auth.settings import AuthSettings
 from services.auth.state import Purpose
-from services.auth.throttle import RESETS_KEY, Recipient, number_key, prefix_key
 from tests.rigs.stores import ValkeyStore
+
+DEVICE = uuid.UUID(int=1)
 
 
 @pytest_asyncio.fixture
@@ -31,7 +33,7 @@ async def client(valkey: ValkeyStore) -> AsyncGenerator[Redis]:
 
 def _to(number: bytes, prefix: bytes, purpose: Purpose = Purpose.LOGIN) -> Recipient:
     """Return a number to which a stranger wants a code."""
-    return Recipient(number, prefix, purpose, is_known_device=False)
+    return Recipient(number, prefix, purpose)
 
 
 def _settings(per_number: int = 3, per_prefix: int = 5, resets: int = 10_000) -> AuthSettings:
@@ -43,7 +45,7 @@ def _settings(per_number: int = 3, per_prefix: int = 5, resets: int = 10_000) ->
         otp_sends_per_number_max=per_number,
         otp_sends_per_prefix_max=per_prefix,
         otp_known_sends_per_prefix_max=2 * per_prefix,
-        otp_step_ups_per_number_max=2 * per_number,
+        otp_known_sends_per_number_max=2 * per_number,
         otp_stranger_resets_max=resets,
     )
 
@@ -75,7 +77,7 @@ async def test_codes_to_one_number_are_limited_for_each_purpose(client: Redis):
 async def test_strangers_do_not_use_up_the_codes_of_a_known_device(client: Redis):
     number, prefix = secrets.token_bytes(32), secrets.token_bytes(32)
     assert await _sends(client, number, prefix, 4) == 3
-    await Sends(client, _settings()).admit(replace(_to(number, prefix), is_known_device=True))
+    await Sends(client, _settings()).admit(replace(_to(number, prefix), device_id=DEVICE))
 
 
 async def test_codes_to_a_range_of_numbers_stop_no_known_device_and_no_other_purpose(
@@ -86,15 +88,26 @@ async def test_codes_to_a_range_of_numbers_stop_no_known_device_and_no_other_pur
     resets = [await _sends(client, random(32), prefix, 3, Purpose.RESET) for _ in range(2)]
     assert resets == [3, 2]
     assert await _sends(client, random(32), prefix, 1) == 1
-    known = [replace(_to(random(32), prefix), is_known_device=True) for _ in range(11)]
+    known = [replace(_to(random(32), prefix), device_id=DEVICE) for _ in range(11)]
     assert [await _sends_to(client, each, 1) for each in known] == [1] * 10 + [0]
 
 
 async def test_a_stolen_access_token_uses_up_no_codes_of_the_next_session(client: Redis):
     number, prefix = secrets.token_bytes(32), secrets.token_bytes(32)
-    stolen = Recipient(number, prefix, Purpose.STEP_UP, True, uuid.UUID(int=7))
+    stolen = Recipient(number, prefix, Purpose.STEP_UP, DEVICE, uuid.UUID(int=7))
     assert await _sends_to(client, stolen, 5) == 3
     assert await _sends_to(client, replace(stolen, session_id=uuid.UUID(int=8)), 1) == 1
+
+
+@pytest.mark.parametrize("purpose", [Purpose.LOGIN, Purpose.RESET])
+async def test_a_stolen_device_token_uses_up_no_codes_of_another_device(
+    client: Redis, purpose: Purpose
+):
+    """All devices of a customer together have a larger limit, because the bank pays."""
+    stolen = Recipient(secrets.token_bytes(32), secrets.token_bytes(32), purpose, DEVICE)
+    others = [replace(stolen, device_id=uuid.UUID(int=n)) for n in (2, 3)]
+    assert [await _sends_to(client, to, 5) for to in (stolen, *others)] == [3, 3, 0]
+    assert await _sends_to(client, replace(stolen, device_id=None), 5) == 3
 
 
 async def test_new_sessions_give_a_number_no_more_than_its_step_ups_of_a_day(client: Redis):
@@ -103,13 +116,13 @@ async def test_new_sessions_give_a_number_no_more_than_its_step_ups_of_a_day(cli
     sent = [
         await _sends_to(
             client,
-            Recipient(number, secrets.token_bytes(32), Purpose.STEP_UP, True, uuid.uuid4()),
+            Recipient(number, secrets.token_bytes(32), Purpose.STEP_UP, DEVICE, uuid.uuid4()),
             5,
         )
         for _ in range(4)
     ]
     assert sent == [3, 3, 0, 0]
-    other = Recipient(secrets.token_bytes(32), b"p", Purpose.STEP_UP, True, uuid.uuid4())
+    other = Recipient(secrets.token_bytes(32), b"p", Purpose.STEP_UP, DEVICE, uuid.uuid4())
     assert await _sends_to(client, other, 1) == 1
 
 
@@ -130,14 +143,14 @@ async def test_resets_of_strangers_have_a_limit_for_all_numbers_together(
     ]
     with pytest.raises(OtpSendsExhausted):
         await sends.admit(resets[10])
-    await sends.admit(replace(resets[10], is_known_device=True))
+    await sends.admit(replace(resets[10], device_id=DEVICE))
     await sends.admit(replace(resets[10], purpose=Purpose.LOGIN))
     await sends.give_back(resets[0])
     await sends.admit(resets[10])
 
 
 async def test_a_code_that_was_not_sent_is_given_back(client: Redis):
-    to = replace(_to(secrets.token_bytes(32), secrets.token_bytes(32)), is_known_device=True)
+    to = replace(_to(secrets.token_bytes(32), secrets.token_bytes(32)), device_id=DEVICE)
     for _ in range(20):
         await Sends(client, _settings()).admit(to)
         await Sends(client, _settings()).give_back(to)

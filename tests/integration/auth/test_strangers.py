@@ -13,17 +13,27 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from ops.waiting import until
 from services.auth.counters import Tries
-from services.auth.errors import OtpInvalid, TriesExhausted
+from services.auth.errors import CredentialsInvalid, OtpInvalid, TriesExhausted
 from services.auth.handlers import login, passwords, totp
 from services.auth.handlers.caller import Caller
-from services.auth.handlers.factors import digest_of
+from services.auth.handlers.factors import Attempt, attempt_of, digest_of, wrong
 from services.auth.hashers import Hasher
 from services.auth.password_pool import PasswordPool, QueueLimits
 from services.auth.sealing import Sealer
 from services.auth.state import Factor
 from services.auth.store import NewDevice, Store
-from services.auth.throttle import FORGET_S, FORGET_STRANGERS_S, RULES, Scope, Subject, counters_of
+from services.auth.throttle import (
+    FORGET_S,
+    FORGET_STRANGERS_S,
+    RULES,
+    Lock,
+    Scope,
+    Subject,
+    WrongTry,
+    counters_of,
+)
 from services.chassis.settings import ServiceSettings
 from services.chassis.unreachable import UNREACHABLE
 from services.chassis.vault import Vault
@@ -38,6 +48,9 @@ from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
 STRANGER = Subject(b"a" * 32, None, "192.0.2.1")
 KEYS = {"blind_index_key": "0a" * 32}
 UNKNOWN = "unknown@nowhere.example"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'bp_auth'"
+)
 
 
 @pytest_asyncio.fixture
@@ -81,7 +94,8 @@ async def test_an_address_begins_a_bounded_number_of_resets(auth: Handling) -> N
 async def test_resets_that_begin_delay_no_login_from_the_same_address(auth: Handling) -> None:
     for _ in range(RULES[Scope.ADDRESS].free):
         await passwords.forgot_password(auth.deps, UNKNOWN, "")
-    assert not await auth.deps.tries.admit(STRANGER, Factor.PASSWORD)
+    neighbour = attempt_of(STRANGER.account, None, None, Factor.PASSWORD)
+    await auth.deps.tries.admit(neighbour.subject, Factor.PASSWORD)
 
 
 async def test_a_known_device_begins_a_bounded_number_of_resets(auth: Handling) -> None:
@@ -141,9 +155,7 @@ async def test_a_text_that_is_no_device_token_costs_no_statement_while_the_queue
     auth: Handling, postgres: PostgresStore, busy: PasswordPool, token: str
 ) -> None:
     """Only the database can tell whether a text of the right form is a token."""
-    pool = await postgres.pool("bp_auth", 1, "bp_auth")
-    await pool.close()
-    deps = replace(auth.deps, passwords=busy, store=Store(pool))
+    deps = replace(auth.deps, passwords=busy, store=await _closed_store(postgres))
     with pytest.raises(RateLimited):
         await login.login(deps, auth.person.email, "a password", token)
     with pytest.raises(asyncpg.InterfaceError):
@@ -163,6 +175,55 @@ async def test_an_outage_uses_up_no_try_of_the_first_code_of_an_authenticator_ap
             await totp.confirm_totp(without_openbao, me, "000000")
     with pytest.raises(OtpInvalid):
         await totp.confirm_totp(auth.deps, me, "00000")
+
+
+async def _closed_store(postgres: PostgresStore) -> Store:
+    """Return a store whose statements fail."""
+    pool = await postgres.pool("bp_auth", 1, "bp_auth")
+    await pool.close()
+    return Store(pool)
+
+
+async def _last_free_try(auth: Handling) -> Attempt:
+    """Reserve all free tries of the customer's password; the last one begins a lock."""
+    user = await auth.user()
+    attempt = attempt_of(user.email_index, user, None, Factor.PASSWORD)
+    for _ in range(RULES[Scope.STRANGERS].free):
+        await auth.deps.tries.admit(attempt.subject, attempt.factor)
+    return attempt
+
+
+async def test_an_outage_of_the_database_delays_the_report_of_a_lock(
+    auth: Handling, postgres: PostgresStore
+) -> None:
+    attempt = await _last_free_try(auth)
+    with pytest.raises(TriesExhausted):
+        await auth.deps.tries.admit(attempt.subject, attempt.factor)
+    deps = replace(auth.deps, store=await _closed_store(postgres))
+    with pytest.raises(asyncpg.InterfaceError):
+        await wrong(deps, attempt, CredentialsInvalid())
+    report = await auth.deps.tries.wrong(attempt.subject, attempt.factor)
+    assert report == WrongTry(Lock(Scope.STRANGERS, 30), refused_before=1)
+
+
+async def test_a_caller_that_hangs_up_keeps_no_lock_out_of_the_events(
+    auth: Handling, superuser: asyncpg.Pool
+) -> None:
+    attempt = await _last_free_try(auth)
+    assert attempt.user is not None
+    customer = attempt.user.customer_id
+    row = "SELECT FROM auth.users WHERE customer_id = $1 FOR UPDATE"
+    async with superuser.acquire() as connection, connection.transaction():
+        await connection.execute(row, customer)
+        call = asyncio.ensure_future(wrong(auth.deps, attempt, CredentialsInvalid()))
+        await until(lambda: superuser.fetchval(WAITING), 60, "the event waits for the row")
+        call.cancel()
+        assert await superuser.fetchval(WAITING)
+        assert not call.done(), "the call keeps its place while it works"
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    locked = "SELECT count(*) FROM auth.event WHERE key = $1 AND event_type = $2"
+    assert await superuser.fetchval(locked, customer, "bp.auth.v1.LoginLocked") == 1
 
 
 def _vault_without_server(openbao: OpenBaoStore) -> Vault:

@@ -11,23 +11,27 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from redis.exceptions import NoPermissionError
+from structlog.testing import capture_logs
 
 from ops.provision.valkey import OPERATOR
+from services.auth import families
 from services.auth.background import Background
 from services.auth.counters import Tries
+from services.auth.dummies import Dummies
 from services.auth.handlers.completion import complete
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
 from services.auth.operator_requests import OperatorRequests
-from services.auth.refresh import Invalid
+from services.auth.refresh import Invalid, Rotate
 from services.auth.state import EndCause, Factor, Session, TokenPair
 from services.auth.store import Completed, Ending, Store
-from services.auth.upkeep import Upkeep
+from services.auth.upkeep import Reconciliation, Upkeep
 from services.chassis.call_context import Call, current_call
-from tests.integration.auth.conftest import User, log_in, origin
+from tests.integration.auth.conftest import PASSWORD_HASH, User, log_in, origin
 from tests.integration.auth.logins import (
     CODE_KEY,
     SETTINGS,
+    App,
     Logins,
     customer_session,
     login_session,
@@ -48,12 +52,12 @@ CALL = Call("", "gateway", "", frozenset(), "", "request-1", "", {}, datetime.no
 
 @dataclass(frozen=True)
 class Rig:
-    """Auth's adapters over a Valkey of this module, and the loops of one process."""
+    """Auth's adapters over a Valkey of this module, and the comparisons of one process."""
 
     valkey: ValkeyStore
     logins: Logins
     requests: OperatorRequests
-    upkeep: Upkeep
+    reconciliation: Reconciliation
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -71,9 +75,12 @@ async def rig(own_valkey: ValkeyStore, store: Store) -> AsyncGenerator[Rig]:
     logins = logins_of(client)
     tries = Tries(client, CODE_KEY)
     requests = OperatorRequests(store, tries, logins.families, logins.revocations)
-    unused = cast("Any", None)
-    upkeep = Upkeep(store, logins.families, logins.revocations, unused, requests, unused, unused)
-    yield Rig(own_valkey, logins, requests, upkeep)
+    yield Rig(
+        own_valkey,
+        logins,
+        requests,
+        Reconciliation(store, logins.families, logins.revocations),
+    )
     await client.aclose()
 
 
@@ -95,24 +102,59 @@ async def test_a_valkey_that_lost_its_data_gets_all_ends_that_matter_with_the_ne
     """Sessions that ended more than twelve minutes ago have no valid access token."""
     ago = (timedelta(minutes=13), timedelta(minutes=11), timedelta(seconds=1))
     old, early, late = [await _ended(store, user, each) for each in ago]
-    await rig.upkeep.reconcile()
+    await rig.reconciliation.reconcile()
     assert await _missing(rig, old, early, late) == [old]
     await rig.logins.client.delete(COMPARED, SET, VERSION)
-    await rig.upkeep.reconcile()
+    await rig.reconciliation.reconcile()
     assert await _missing(rig, old, early, late) == [old]
 
 
 async def test_between_two_whole_comparisons_only_late_ends_are_read(
     rig: Rig, store: Store, user: User
 ) -> None:
-    await rig.upkeep.reconcile()
+    await rig.reconciliation.reconcile()
     early = await _ended(store, user, timedelta(minutes=11))
     late = await _ended(store, user, timedelta(minutes=2))
-    await rig.upkeep.reconcile()
+    await rig.reconciliation.reconcile()
     assert await _missing(rig, early, late) == [early]
     await rig.logins.client.pexpire(COMPARED, 0)
-    await rig.upkeep.reconcile()
+    await rig.reconciliation.reconcile()
     assert await _missing(rig, early, late) == []
+
+
+async def test_all_logins_that_wait_for_a_comparison_are_compared_at_once(
+    rig: Rig, store: Store, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one batch; only sessions with a row keep their tokens."""
+    monkeypatch.setattr(families, "FAMILIES_BATCH_MAX", 2)
+    monkeypatch.setattr(families, "LOGIN_ENDS_MS", 0)
+    session_id, _ = await log_in(store, user)
+    stored = replace(customer_session(), session_id=session_id)
+    apps = [App(rig.logins, session=stored), *(App(rig.logins) for _ in range(4))]
+    for app in apps:
+        await app.log_in()
+    await rig.reconciliation.confirm()
+    assert await rig.logins.client.zcard(families.UNCONFIRMED) == 0
+    assert [type(await app.begin(app.token)) for app in apps] == [Rotate, *[Invalid] * 4]
+
+
+async def test_auth_starts_although_the_costs_of_the_hashes_are_not_read(
+    store: Store, pool: asyncpg.Pool
+) -> None:
+    """Without its connections; the loop of the process repeats it."""
+    unused = cast("Any", None)
+    upkeep = Upkeep(
+        reconciliation=unused,
+        requests=unused,
+        grants=unused,
+        store=store,
+        dummies=Dummies(PASSWORD_HASH, 12),
+        publisher=unused,
+    )
+    await pool.close()
+    with capture_logs() as logs:
+        await upkeep.prepare()
+    assert [line["event"] for line in logs] == ["upkeep.dummies_not_spread"]
 
 
 async def _allow_keys(rig: Rig, prefixes: tuple[str, ...]) -> None:
@@ -141,7 +183,7 @@ async def test_a_request_of_an_operator_that_valkey_interrupted_is_completed(
             await rig.requests.carry_out()
     finally:
         await _allow_keys(rig, PREFIXES)
-    await rig.upkeep.reconcile()
+    await rig.reconciliation.reconcile()
     assert await _missing(rig, session_id) == []
     assert await rig.logins.families.begin(token, digest_of(device)) == Invalid()
 
@@ -206,6 +248,6 @@ async def test_a_login_succeeds_although_valkey_stops_before_a_surplus_session_i
         await rig.valkey.runner.stop()
         await rig.valkey.runner.start()
         assert await rig.valkey.runner.wait_ready()
-    await rig.upkeep.reconcile()
+    await rig.reconciliation.reconcile()
     assert await _missing(rig, surplus) == []
     assert await rig.logins.families.begin(token, digest_of(device)) == Invalid()

@@ -158,6 +158,30 @@ async def test_the_whole_set_is_read_again_although_the_last_position_stayed(
     assert feed.revoked.is_revoked("silent")
 
 
+async def test_entries_are_read_once_after_a_change_and_once_in_each_round(
+    auth: Redis, payments: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round follows the one before after RECHECK_S."""
+    pages: list[str] = []
+    read: Any = payments.zrangebyscore
+
+    async def counted(name: str, first: str, *rest: Any) -> Any:
+        pages.append(first)
+        return await read(name, first, *rest)
+
+    monkeypatch.setattr(payments, "zrangebyscore", counted)
+    clock = _Clock()
+    feed = _feed(payments, clock)
+    await _revoke(auth, "ended")
+    read_by_poll: list[int] = []
+    for wait_s in (0, 1, 1, RECHECK_S, 1, 1):
+        clock.now_s += wait_s
+        before = len(pages)
+        assert await feed.poll()
+        read_by_poll.append(len(pages) - before)
+    assert read_by_poll == [1, 0, 0, 1, 0, 0]
+
+
 async def test_an_outage_is_reported_once_and_then_each_minute_and_keeps_the_entries(
     tmp_path: Path,
 ) -> None:

@@ -10,7 +10,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from ops.provision.valkey import OPERATOR, PROBE, RIGHTS
+from ops.provision.valkey import JUDGE, OPERATOR, PROBE, RIGHTS
 from ops.provision.vault import readable_paths
 from ops.waiting import until
 from sandbox.stack.supervisor.probes import RedisProbe
@@ -38,6 +38,7 @@ async def auth(valkey: ValkeyStore) -> AsyncGenerator[Redis]:
 async def test_a_reader_reads_the_revoked_sessions_and_nothing_else(
     valkey: ValkeyStore, auth: Redis, service: str
 ) -> None:
+    await auth.delete("revoked")
     await auth.zadd("revoked", {"one": 5})
     await auth.set("revoked:version", 1)
     await auth.set("session:1", "secret")
@@ -81,6 +82,32 @@ async def test_auth_writes_its_own_keys_and_nothing_else(auth: Redis) -> None:
         with pytest.raises(RedisError, match=r"(?i)perm"):
             await refused
     await auth.delete(*AUTH_KEYS)
+
+
+@pytest.mark.parametrize("user", [*RIGHTS, JUDGE])
+async def test_each_user_may_check_a_connection_that_was_idle(
+    valkey: ValkeyStore, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    """The client sends PING before the next command."""
+    monkeypatch.setattr(chassis_valkey, "CHECK_AFTER_S", 0.001)
+    client, operator = valkey.client(user), valkey.client(OPERATOR)
+
+    async def ask() -> None:
+        await (client.zmscore("revoked", ["1"]) if user == JUDGE else client.get("revoked:version"))
+
+    async def pings() -> int:
+        stats = await operator.info("commandstats")
+        return stats.get("cmdstat_ping", {"calls": 0})["calls"]
+
+    try:
+        await ask()
+        before = await pings()
+        await asyncio.sleep(0.01)
+        await ask()
+        assert await pings() > before
+    finally:
+        await client.aclose()
+        await operator.aclose()
 
 
 def test_only_the_service_itself_reads_the_secret_of_its_login() -> None:
@@ -246,14 +273,21 @@ async def _require_patient_loop(client: Redis, operator: Redis) -> None:
     async def has_written() -> bool:
         return bool(done)
 
+    async def has_ended() -> bool:
+        # The driver loses a cancellation that comes at the end of its own time limit.
+        loop.cancel()
+        return loop.done()
+
     loop = asyncio.create_task(repeat("write", write, every_s=0.01))
-    await until(has_retried, what="the loop retries")
-    assert (loop.done(), done) == (False, [])
-    await operator.execute_command("REPLICAOF", "NO", "ONE")
-    await operator.config_set("min-replicas-to-write", 0)
-    await operator.config_set("stop-writes-on-bgsave-error", "no")
-    await until(has_written, what="the loop writes again")
-    loop.cancel()
+    try:
+        await until(has_retried, what="the loop retries")
+        assert (loop.done(), done) == (False, [])
+        await operator.execute_command("REPLICAOF", "NO", "ONE")
+        await operator.config_set("min-replicas-to-write", 0)
+        await operator.config_set("stop-writes-on-bgsave-error", "no")
+        await until(has_written, what="the loop writes again")
+    finally:
+        await until(has_ended, what="the loop ends")
 
 
 async def test_a_server_that_runs_a_long_script_is_unreachable(tmp_path: Path) -> None:

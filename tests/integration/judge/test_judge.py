@@ -2,16 +2,20 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from ops.judge.findings import Kind
 from ops.judge.judge import Verdict, judge
+from ops.judge.stores import Stores
+from services.chassis.valkey import valkey_client
 from tests.integration.judge.plants import PLANTS, Planted
 from tests.integration.judge.world import World
 
 EMPTY_DATABASE = "postgres"
+LOGIN = {"username": "judge", "password": "unused"}
 
 
 def test_a_correct_bank_with_transfers_in_every_state_has_no_difference(sound: Verdict) -> None:
@@ -65,9 +69,19 @@ def test_transfers_without_differences_are_not_reported(
 
 
 async def test_a_store_that_cannot_be_read_is_a_difference(world: World, sound: Verdict) -> None:
-    async def connect(database: str) -> asyncpg.Connection:
-        return await world.stores.connect(EMPTY_DATABASE if database == "bp_audit" else database)
+    """Each is named, also one whose rows are compared with another store."""
 
-    verdict = await judge(replace(world.stores, connect=connect), 0)
-    unreadable = [one for one in verdict.findings.named if one.kind is Kind.STORE_UNREADABLE]
-    assert [one.ids for one in unreadable] == [{"store": "bp_audit"}]
+    async def connect(database: str) -> asyncpg.Connection:
+        return await world.stores.connect(EMPTY_DATABASE if database in closed else database)
+
+    without_valkey = replace(world.stores, valkey=lambda: valkey_client(Path("none"), LOGIN, 1))
+    closed = {"bp_audit"}
+    assert await _unreadable(replace(without_valkey, connect=connect)) == {"bp_audit", "valkey"}
+    closed = {"bp_auth"}
+    assert await _unreadable(replace(world.stores, connect=connect)) == {"bp_auth"}
+
+
+async def _unreadable(stores: Stores) -> set[str]:
+    """Return the stores that the judge cannot read."""
+    named = (await judge(stores, 0)).findings.named
+    return {one.ids["store"] for one in named if one.kind is Kind.STORE_UNREADABLE}

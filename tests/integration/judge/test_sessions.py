@@ -6,7 +6,9 @@ kind, so each test begins with empty stores.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -97,13 +99,13 @@ async def test_sessions_in_every_allowed_state_are_no_difference(
     stores: Stores, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Open, ended, just ended but not in Valkey yet, in a login, ended so long ago that it does
-    not matter, and at the end of the twelve minutes, when the entry may be gone or not."""
+    not matter, and at the end of its time, when the entry may be gone or not."""
     monkeypatch.setattr(judged, "JUST_NOW", timedelta(minutes=2))
     login = session_at(utc_now())
     await sessions.store_tokens(login)
     just_ended = await sessions.open()
     await sessions.end_row(just_ended, timedelta(0))
-    at_the_end = await sessions.ended(timedelta(minutes=11, seconds=57))
+    at_the_end = await sessions.ended(judged.MATTERS - timedelta(seconds=3))
     await sessions.client.zrem("revoked", str(at_the_end.session_id))
     fine = [
         *(await sessions.open(), await sessions.ended(4 * A_MINUTE)),
@@ -112,6 +114,26 @@ async def test_sessions_in_every_allowed_state_are_no_difference(
     ]
     findings = await _found(stores)
     assert [_kinds(findings, _ids(session)) for session in fine] == [[]] * len(fine)
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_session_that_ends_while_the_judge_reads_is_no_difference(
+    stores: Stores, sessions: Sessions
+) -> None:
+    """It ends after its row was read, and before the set is read."""
+    session = await sessions.open()
+    client: Any = sessions.judges_client()
+    read = client.zmscore
+
+    async def ends_first(*asked: Any) -> Any:
+        await sessions.end_row(session, timedelta(0))
+        await sessions.revoke(session)
+        return await read(*asked)
+
+    client.zmscore = ends_first
+    findings = await _found(replace(stores, valkey=lambda: client))
+    assert findings.checked["open_sessions"] == 1
+    assert _kinds(findings, _ids(session)) == []
 
 
 @pytest.mark.usefixtures("at_once")

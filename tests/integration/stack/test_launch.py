@@ -87,7 +87,7 @@ async def test_no_program_of_the_working_folder_is_started(
     began, known = tmp_path / "began", os.environ["PATH"]
     folder = tmp_path / entry
     folder.mkdir(exist_ok=True)
-    for name in ("setpriv", "chrt", "sh", "true"):
+    for name in ("setpriv", "sh", "true"):
         (folder / name).write_text(f"#!/bin/sh\necho {name} >> {began}\n")
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{entry}:{known}")

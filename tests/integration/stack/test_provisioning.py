@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -117,18 +116,6 @@ async def test_commits_are_durable(stack_postgres: RunningStack) -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         assert await connection.fetchval(f"SHOW {setting}") == "on"
     await connection.close()
-
-
-def test_no_process_of_the_bank_preempts_the_running_one_when_it_wakes(
-    stack_postgres: RunningStack,
-) -> None:
-    """With preemption, twenty processes on two cores would mostly switch contexts."""
-    running = {
-        name: node["pid"] for name, node in stack_postgres.nodes().items() if node.get("pid")
-    }
-    assert running
-    policies = {name: os.sched_getscheduler(pid) for name, pid in running.items()}
-    assert set(policies.values()) == {os.SCHED_BATCH}, policies
 
 
 def test_topics_have_the_partitions_of_the_design_and_a_dead_letter_topic_each(

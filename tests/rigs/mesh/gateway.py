@@ -110,8 +110,7 @@ class Gateway:
 @asynccontextmanager
 async def open_gateway(config: Path = ctl.CONFIG) -> AsyncGenerator[Gateway]:
     """Start the gateway and everything around it; stop it all at the end."""
-    rig, issuer, seen = Rig(), Issuer(), Seen()
-    rig.render(config)
+    rig, issuer, seen = Rig(config), Issuer(), Seen()
     servers = [
         await serve(rig.socket_in("payments"), Payments(seen)),
         await serve(rig.socket_in("customers"), Customers(seen)),

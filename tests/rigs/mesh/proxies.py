@@ -58,6 +58,7 @@ def free_port() -> int:
 class Rig:
     """All proxies of one test session; `close` stops them and removes their files."""
 
+    config: Path = ctl.CONFIG
     home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bpm-", dir="/tmp")))
     envoys: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
@@ -70,7 +71,7 @@ class Rig:
         self.server_ca = {name: Authority(name, self.home / "pki") for name in CREDENTIALS}
         self.places = self._places()
         self._certificates()
-        self.render()
+        self.render(self.config)
 
     def _places(self) -> dict[str, object]:
         run = self.home / "run"

@@ -128,7 +128,8 @@ class Customers(customers_grpc.CustomersServiceServicer):
 
 
 class Auth(auth_grpc.AuthServiceServicer):
-    """Starts every login session, except with the password "wrong"; accepts every picture."""
+    """Starts every login session, except with the password "wrong"; accepts every code and
+    picture."""
 
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
@@ -138,6 +139,10 @@ class Auth(auth_grpc.AuthServiceServicer):
         if request.password == "wrong":
             await _abort(context, grpc.StatusCode.UNAUTHENTICATED, 16, "CREDENTIALS_INVALID")
         return auth.LoginResponse(session_id="s", require_mfa=True)
+
+    async def VerifyOtp(self, request: Any, context: Any) -> Any:
+        self.seen.note(request, context)
+        return auth.VerifyOtpResponse(session_id="s")
 
     async def VerifyBiometric(self, request: Any, context: Any) -> Any:
         self.seen.note(request, context)

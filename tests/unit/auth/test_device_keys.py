@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from webauthn.helpers import encode_cbor, parse_cbor
 
-from sandbox.phone import Algorithm, Flags, SoftwareKey, encoded
+from sandbox.phone import RECOGNISED, Algorithm, Flags, SoftwareKey, encoded
 from services.auth.device_keys import (
     Assertion,
     Registration,
@@ -98,17 +98,37 @@ def test_a_registered_key_signs_in(algorithm: Algorithm) -> None:
     """Each accepted algorithm, twice: the counter grows."""
     key = soft_key(algorithm)
     device = device_of(key)
-    first = verify_assertion(device, sign(key), CHALLENGE, SETTINGS)
+    first = verify_assertion(device, sign(key), CHALLENGE, SETTINGS).count
     assert first > device.sign_count
     device = replace(device, sign_count=first)
-    assert verify_assertion(device, sign(key), CHALLENGE, SETTINGS) == first + 1
+    assert verify_assertion(device, sign(key), CHALLENGE, SETTINGS).count == first + 1
 
 
 def test_a_key_without_a_counter_signs_in_again_and_again() -> None:
     """Apple's keys always report zero."""
     key = soft_key(counts=False)
     device = device_of(key)
-    assert [verify_assertion(device, sign(key), CHALLENGE, SETTINGS) for _ in "ab"] == [0, 0]
+    uses = [verify_assertion(device, sign(key), CHALLENGE, SETTINGS) for _ in "ab"]
+    assert [use.count for use in uses] == [0, 0]
+
+
+@pytest.mark.parametrize("backup", [Flags(0), Flags.BACKUP_ELIGIBLE, Flags(0x18)])
+def test_a_signature_says_whether_its_key_may_be_on_several_devices(backup: Flags) -> None:
+    """The flag is part of what the device signs."""
+    key, flags = soft_key(), RECOGNISED | backup
+    device = device_of(key)
+    use = verify_assertion(device, sign(key, flags=flags), CHALLENGE, SETTINGS)
+    assert (use.device_id, use.is_synced) == (device.device_id, bool(backup))
+
+
+def test_a_key_that_is_copied_although_it_cannot_be_is_refused() -> None:
+    """WebAuthn does not allow this pair of flags."""
+    key = soft_key()
+    device, flags = device_of(key), RECOGNISED | Flags.BACKED_UP
+    with pytest.raises(AssertionInvalid):
+        verify_assertion(device, sign(key, flags=flags), CHALLENGE, SETTINGS)
+    with pytest.raises(AssertionInvalid):
+        verify_registration(register(key, flags=flags), CHALLENGE, SETTINGS)
 
 
 def test_a_copied_key_is_refused() -> None:
@@ -116,7 +136,8 @@ def test_a_copied_key_is_refused() -> None:
     key = soft_key()
     device = device_of(key)
     copied = sign(key)
-    device = replace(device, sign_count=verify_assertion(device, sign(key), CHALLENGE, SETTINGS))
+    seen = verify_assertion(device, sign(key), CHALLENGE, SETTINGS).count
+    device = replace(device, sign_count=seen)
     for assertion in (copied, sign(soft_key(counts=False))):
         with pytest.raises(AssertionInvalid):
             verify_assertion(device, assertion, CHALLENGE, SETTINGS)

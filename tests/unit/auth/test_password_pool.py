@@ -2,20 +2,20 @@
 
 import asyncio
 import os
-import signal
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Generator
-from pathlib import Path
+from collections.abc import AsyncGenerator
 
 import bcrypt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.auth.hash_process import NICENESS
+from services.auth.crowd import RETRY_S_MAX
 from services.auth.hashers import Hasher
 from services.auth.password_pool import ACCOUNT_CALLS_MAX, PasswordPool, QueueLimits
 from services.auth.passwords import prehash
-from services.kernel.errors import DependencyUnavailable, RateLimited
+from services.kernel.errors import RateLimited
 
 COST = 4
 THREADS, QUEUE_MAX = 2, 4
@@ -100,8 +100,9 @@ async def test_a_call_beyond_the_queue_is_refused_and_the_queue_is_served(
     await _until(lambda: gate.begun == 2)
     with pytest.raises(RateLimited):
         await pool.verify(RIGHT, b"", known_account=ACCOUNT)
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimited) as refused:
         pool.require_place(is_known=True)
+    assert refused.value.retry_after_s in range(1, RETRY_S_MAX + 1)
     gate.opened.set()
     assert await asyncio.gather(*calls) == [True] * 6
     pool.require_place(is_known=True)
@@ -159,23 +160,51 @@ async def test_calls_that_leave_the_pool_free_the_places_of_their_account(
 
 
 @pytest.mark.parametrize(
-    ("ahead", "wait_s", "known", "stranger"),
+    ("ahead", "hash_s", "at_once", "known", "stranger"),
     [
-        (0, 0.0, True, True),
-        (48, 4.5, True, True),
-        (49, 4.5, True, False),
-        (48, 4.6, True, False),
-        (64, 6.0, True, False),
-        (65, 6.0, False, False),
-        (64, 6.1, False, False),
+        (0, 0.0, 1, True, True),
+        (48, 0.0, 1, True, True),
+        (49, 0.0, 1, True, False),
+        (64, 0.0, 1, True, False),
+        (65, 0.0, 1, False, False),
+        (18, 0.25, 1, True, True),
+        (19, 0.25, 1, True, False),
+        (25, 0.25, 1, False, False),
+        (18, 0.25, 2, True, True),
+        (19, 0.25, 2, True, False),
+        (48, 0.25, 2, True, False),
+        (49, 0.25, 2, False, False),
     ],
 )
 def test_a_stranger_waits_behind_fewer_calls_and_for_less_time(
-    ahead: int, wait_s: float, known: bool, stranger: bool
+    ahead: int, hash_s: float, at_once: int, known: bool, stranger: bool
 ):
     limits = QueueLimits(calls_max=64, wait_s_max=6.0)
-    assert limits.allow(ahead, wait_s, is_known=True) is known
-    assert limits.allow(ahead, wait_s, is_known=False) is stranger
+    assert limits.allow(ahead, hash_s, at_once, is_known=True) is known
+    assert limits.allow(ahead, hash_s, at_once, is_known=False) is stranger
+
+
+@given(st.integers(1, 64), st.integers(1, 64), st.floats(0, 8), st.integers(0, 64))
+def test_a_known_device_finds_a_place_behind_strangers_when_other_work_takes_cores(
+    before: int, now: int, hash_s: float, ahead: int
+):
+    limits = QueueLimits(calls_max=64, wait_s_max=6.0)
+    if limits.allow(ahead, hash_s, before, is_known=False):
+        assert limits.allow(ahead, hash_s, now, is_known=True)
+
+
+async def test_a_call_that_has_waited_too_long_is_refused_and_leaves_the_queue(gate: Gate):
+    """Other work took the processor after the call came, so it would reach its deadline."""
+    hurried = PasswordPool(COST, 1, QueueLimits(100, wait_s_max=0.5))
+    first, *waiting = _started(hurried, 3)
+    refused = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in refused] == [RateLimited, RateLimited]
+    assert gate.begun == 1
+    gate.opened.set()
+    assert await first
+    hurried.require_place(is_known=False)
+    assert await hurried.verify(RIGHT, b"", known_account=ACCOUNT)
+    hurried.close()
 
 
 async def test_a_call_that_would_wait_too_long_is_refused_at_once(gate: Gate):
@@ -229,44 +258,6 @@ async def test_the_loop_runs_while_all_threads_hash(pool: PasswordPool, gate: Ga
     assert not any(call.done() for call in running)
     gate.opened.set()
     assert await asyncio.gather(*running) == [True, True]
-
-
-@pytest.fixture
-def hasher() -> Generator[Hasher]:
-    made = Hasher()
-    yield made
-    made.close()
-
-
-def test_a_hash_process_has_a_lower_priority_in_a_session_of_its_own(hasher: Hasher):
-    """Linux weighs sessions first, so a niceness inside auth's session would not help payments."""
-    assert hasher.verify(RIGHT, bcrypt.hashpw(RIGHT, bcrypt.gensalt(COST)))
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    assert os.getpriority(os.PRIO_PROCESS, hasher.pid) == max(before, NICENESS)
-    assert os.getsid(hasher.pid) == hasher.pid
-    group = Path(f"/proc/{hasher.pid}/autogroup")
-    assert not group.exists() or group.read_text().endswith(f"nice {NICENESS}\n")
-
-
-def test_a_stored_value_that_is_no_hash_is_an_error_and_the_process_continues(hasher: Hasher):
-    for stored in (b"", b"$argon2id$v=19$", b"$2b$04$short"):
-        with pytest.raises(ValueError, match="not one of bcrypt"):
-            hasher.verify(RIGHT, stored)
-    assert hasher.verify(RIGHT, hasher.hash(RIGHT, COST))
-
-
-def test_a_new_process_gets_the_order_of_a_killed_one(hasher: Hasher):
-    stored, killed = hasher.hash(RIGHT, COST), hasher.pid
-    os.kill(killed, signal.SIGKILL)
-    assert hasher.verify(RIGHT, stored)
-    assert hasher.pid != killed
-
-
-def test_an_order_that_ends_two_processes_is_refused(hasher: Hasher):
-    """bcrypt has no cost of 99, so the process ends with an error."""
-    with pytest.raises(DependencyUnavailable):
-        hasher.hash(RIGHT, 99)
-    assert hasher.verify(RIGHT, hasher.hash(RIGHT, COST))
 
 
 async def test_a_closed_pool_leaves_no_process(pool: PasswordPool):

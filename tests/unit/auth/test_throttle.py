@@ -1,7 +1,6 @@
-"""Whose tries count together, and how long a repeated code waits."""
+"""Whose tries count together."""
 
 import uuid
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,23 +11,13 @@ from services.auth.throttle import (
     ADDRESS_LEAK_S,
     FORGET_S,
     FORGET_STRANGERS_S,
-    RESETS_KEY,
     RULES,
-    FaceCheck,
-    FaceCheckKind,
-    Recipient,
     Scope,
-    SendLimits,
     Subject,
     counters_of,
     counters_of_account,
     counters_of_reset,
-    face_key,
     network_of,
-    number_key,
-    prefix_key,
-    resend_wait_s,
-    send_limits_of,
     site_of,
 )
 
@@ -36,7 +25,6 @@ KEY = b"k" * 32
 ACCOUNT, OTHER_ACCOUNT = b"a" * 32, b"b" * 32
 DEVICE, SESSION = uuid.UUID(int=1), uuid.UUID(int=2)
 ADDRESS = "192.0.2.7"
-SENDS = SendLimits(number=10, step_ups=30, prefix=2_000, known_prefix=20_000, resets=20_001)
 
 subjects = st.builds(
     Subject,
@@ -222,57 +210,3 @@ def test_strangers_who_wait_until_their_counter_is_forgotten_get_fewer_than_100_
 
 def test_an_address_gets_at_most_300_tries_a_day():
     assert 24 * 3600 / ADDRESS_LEAK_S <= 300
-
-
-@pytest.mark.parametrize(("sends", "wait_s"), [(1, 30), (2, 60), (3, 120), (5, 300), (1000, 300)])
-def test_each_further_code_of_a_session_waits_longer(sends: int, wait_s: int):
-    assert resend_wait_s(30, sends) == wait_s
-
-
-def test_a_reset_does_not_use_up_the_codes_for_a_login():
-    """Any caller can ask for a reset of a known address."""
-    callers = [
-        Recipient(b"n" * 32, b"n" * 32, purpose, is_known_device=known)
-        for purpose in Purpose
-        for known in (True, False)
-    ]
-    keys = {number_key(each) for each in callers}
-    assert len(keys) == 2 * len(Purpose)
-    assert number_key(replace(callers[0], phone_index=b"m" * 32)) not in keys
-    prefixes = {prefix_key(each) for each in callers}
-    assert len(prefixes) == 2 * len(Purpose)
-    assert prefixes.isdisjoint(keys)
-
-
-def test_step_ups_of_a_session_use_up_no_codes_of_another_session():
-    """A thief of an access token would otherwise use up the owner's codes of the day."""
-    stolen = Recipient(b"n" * 32, b"p" * 32, Purpose.STEP_UP, True, SESSION)
-    newer = replace(stolen, session_id=uuid.UUID(int=3))
-    theirs, own = send_limits_of(stolen, SENDS), send_limits_of(newer, SENDS)
-    assert {key: theirs[key] for key in theirs.keys() & own.keys()} == {
-        number_key(stolen): SENDS.step_ups,
-        prefix_key(stolen): SENDS.known_prefix,
-    }
-    assert [each[key] for each in (theirs, own) for key in each.keys() - theirs.keys()] == [
-        SENDS.number
-    ]
-    assert len(theirs) == len(own) == 3
-
-
-@pytest.mark.parametrize("purpose", Purpose)
-@pytest.mark.parametrize("is_known", [True, False])
-def test_only_resets_of_strangers_have_a_limit_for_all_numbers(purpose: Purpose, is_known: bool):
-    to = Recipient(b"n" * 32, b"p" * 32, purpose, is_known)
-    is_limited = RESETS_KEY in send_limits_of(to, SENDS)
-    assert is_limited is (purpose is Purpose.RESET and not is_known)
-
-
-def test_face_checks_count_for_each_customer_kind_and_caller():
-    """A caller on a new device must not use up the checks of the owner's known devices."""
-    checks = [
-        FaceCheck(kind, customer_id, is_known_device)
-        for kind in FaceCheckKind
-        for customer_id in (DEVICE, SESSION)
-        for is_known_device in (True, False)
-    ]
-    assert len({face_key(check) for check in checks}) == len(checks)

@@ -116,19 +116,33 @@ def test_the_name_rule_says_exactly_what_is_refused() -> None:
     )
 
 
-def _messages() -> Iterator[Descriptor]:
+def _fields() -> Iterator[FieldDescriptor]:
     serialised = contracts.default_descriptor_set()
     pool = contracts.pool_of(serialised)
     for name in contracts.file_names(serialised):
         if name.startswith("bp/"):
-            yield from pool.FindFileByName(name).message_types_by_name.values()
+            for message in pool.FindFileByName(name).message_types_by_name.values():
+                yield from _fields_of(message)
 
 
-def _has_pattern(field: FieldDescriptor) -> bool:
-    return field.GetOptions().Extensions[validate_pb2.field].string.HasField("pattern")  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+def _fields_of(message: Descriptor) -> Iterator[FieldDescriptor]:
+    """Return the fields of a message and of the messages in it."""
+    yield from message.fields
+    for nested in message.nested_types:
+        yield from _fields_of(nested)
+
+
+def _rules_of_text(field: FieldDescriptor) -> validate_pb2.StringRules:
+    return field.GetOptions().Extensions[validate_pb2.field].string  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
 
 
 def test_every_field_with_a_pattern_has_its_rule_in_words() -> None:
-    fields = [field for message in _messages() for field in message.fields if _has_pattern(field)]
+    fields = [each for each in _fields() if _rules_of_text(each).HasField("pattern")]
     assert fields
     assert [field.full_name for field in fields if not rule_text(field)] == []
+
+
+def test_a_text_that_is_too_short_is_always_an_absent_one() -> None:
+    """So the words for it are "is required"."""
+    lengths = {_rules_of_text(each).min_len for each in _fields()}
+    assert lengths == {0, 1}

@@ -1,10 +1,13 @@
 """The search finds a word in any log of the bank, and reports a missing log."""
 
+import uuid
 from pathlib import Path
 
 import pytest
 
-from lab.fuzz.log_leaks import MUST_LOG, PAYEE_NAME, find_leaks
+from lab.fuzz.log_leaks import MUST_LOG, PAYEE_NAME, SECRET_IDS, find_leaks, secrets_of
+from sandbox.client import Customer
+from sandbox.seed.people import password
 from sandbox.stack.home import Home
 from sandbox.stack.supervisor.logfiles import LOG_BYTES_MAX, bound_all
 from sandbox.stack.testing import RunningStack
@@ -35,6 +38,14 @@ def test_a_word_is_found_in_the_older_part_of_a_long_log(stack: RunningStack) ->
     bound_all(stack.home.logs)
     log.write_text("serving\n")
     assert find_leaks(stack, [PAYEE_NAME]) == [f"postgres.log.1 has {PAYEE_NAME}…"]
+
+
+def test_what_a_customer_types_and_gets_to_log_in_is_searched_for() -> None:
+    """All fields with personal data or secrets of the requests, but no ids, which logs may have."""
+    ana = Customer("ana", uuid.uuid4(), uuid.uuid4(), "an access token")
+    ids = {name: [f"the {name}"] for name in (*SECRET_IDS, "session_id", "account_id")}
+    words = secrets_of([ana], ids)
+    assert words == {"an access token", "ana", password("ana"), *(f"the {n}" for n in SECRET_IDS)}
 
 
 def test_logs_of_partners_are_not_searched(stack: RunningStack) -> None:

@@ -6,6 +6,7 @@ import yaml
 
 from gateway import replies
 from services import contracts
+from services.kernel import errors
 
 CONFIGURATION = Path(__file__).parents[3] / "mesh" / "config" / "gateway.yaml"
 
@@ -28,3 +29,10 @@ def test_every_reply_of_the_gateway_has_a_reason_of_the_contract() -> None:
     for reply in (*replies.REPLIES, replies.SCOPE_MISSING, replies.FALLBACK):
         assert reply.reason in names.values_by_name
         assert reply.http >= 400
+
+
+def test_a_late_answer_asks_for_a_key_only_if_the_request_had_one() -> None:
+    """Login calls have no Idempotency-Key. The gateway and the services use the same words."""
+    (reply,) = [each for each in replies.REPLIES if each.http == 504]
+    assert reply.message == errors.DeadlineExceeded().message
+    assert reply.message.endswith("Please retry, with the same Idempotency-Key if it had one.")

@@ -132,7 +132,7 @@ def test_one_check_reports_the_errors_of_all_files_in_order(
         ("partners/ach-network.yaml", "timeout: 30s", "timeout: 60s"),
         ("partners/oauth.yaml", "consecutive5xxErrors: 3", "consecutive5xxErrors: many"),
         ("partners/oauth.yaml", "location: MESH_EXTERNAL", "location: MESH_INTERNAL"),
-        ("gateway.yaml", "perSecond: 5000", "perSeconds: 5000"),
+        ("gateway.yaml", "perSecond: 2000", "perSeconds: 2000"),
         ("mesh.yaml", "kind: Telemetry", "kind: Telemetries"),
     )
     assert _found(config, capsys) == [

@@ -29,15 +29,15 @@ VALUES = [
     (GATEWAY, "requestTimeout: 15s", "requestTimeout: 0.0004s", 84, WHOLE),
     (GATEWAY, "maxAge: 10m", "maxAge: 0.0004s", 67, WHOLE),
     (GATEWAY, "maxAge: 10m", "maxAge: 400ms", 67, "whole number of seconds"),
-    (GATEWAY, "tokenLifetime: 15m", "tokenLifetime: 1500ms", 87, "whole number of seconds"),
+    (GATEWAY, "tokenLifetime: 10m", "tokenLifetime: 1500ms", 87, "whole number of seconds"),
     # Numbers.
     (ACH, "maxConnections: 256", f"maxConnections: {HUGE}", 38, "less than or equal"),
     (ACH, "maxRetries: 32", f"maxRetries: {10**30}", 39, "less than or equal"),
     (ACH, "consecutive5xxErrors: 5", f"consecutive5xxErrors: {HUGE}", 41, "less than or"),
     (GATEWAY, "bodyBytes: 65536", f"bodyBytes: {HUGE}", 69, "less than or equal"),
     (GATEWAY, "headersCount: 64", f"headersCount: {HUGE}", 81, "less than or equal"),
-    (GATEWAY, "perSecond: 5000", f"perSecond: {HUGE}", 44, "less than or equal"),
-    (GATEWAY, "burst: 10000", f"burst: {2**64}", 44, "less than or equal"),
+    (GATEWAY, "perSecond: 2000", f"perSecond: {HUGE}", 44, "less than or equal"),
+    (GATEWAY, "burst: 4000", f"burst: {2**64}", 44, "less than or equal"),
     # Values that had no effect, or the effect of a default.
     (GATEWAY, "number: 443", "number: 8443", 9, "should be 443"),
     (GATEWAY, "name: https", "name: tcp", 9, "should be 'https'"),

@@ -8,13 +8,16 @@ from typing import get_args
 import pytest
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
 
+from gateway.open_bodies import REQUEST_BYTES
 from mesh.controlplane import model
 from mesh.controlplane.ingest.faults import ConfigFault, Faults
 from mesh.controlplane.ingest.shapes import RetryCondition
 from mesh.controlplane.resolve.mesh import resolve
-from mesh.controlplane.translate.edge.tokens import jwt_filter
+from mesh.controlplane.translate.edge.tokens import jwt_filter, token_rules
 from mesh.controlplane.translate.http import retry_policy
 from mesh.ctl import CONFIG
+from services.auth.revocations_out import MATTERS
+from services.chassis.revocations import CLOCKS_S, EXPIRED_S, KEPT_S, TOKEN_LIFE_S
 from tests.rigs.mesh.fixed_places import inputs, mesh
 
 
@@ -86,6 +89,12 @@ def test_the_gateway_asks_for_the_issuers_keys_sooner_than_the_table_says() -> N
     (issuer,) = mesh().edge.partners
     assert issuer.traffic.breaker
     assert (issuer.host, issuer.traffic.breaker.open_ms) == ("oauth.example", 1_000)
+
+
+def test_services_remember_an_ended_session_as_long_as_the_gateway_accepts_its_token() -> None:
+    rules = token_rules(mesh().edge.issuer)
+    assert (rules.lifetime_s, rules.skew_s) == (TOKEN_LIFE_S + CLOCKS_S, EXPIRED_S)
+    assert rules.lifetime_s + rules.skew_s == KEPT_S == MATTERS.total_seconds()
 
 
 def test_only_the_sdk_retries_calls_to_rekognition() -> None:
@@ -173,6 +182,7 @@ EDITS = [
     ("partners/ach-network.yaml", "timeout: 30s", "timeout: 46s", ConfigFault, "set at most 45s"),
     ("gateway.yaml", "heapMiB: 1024", "heapMiB: 640", ConfigFault, "must be less than heapMiB"),
     ("gateway.yaml", "perAddressKiB: 2048", "perAddressKiB: 35", ConfigFault, "set at least 36"),
+    ("gateway.yaml", "perSiteKiB: 16384", "perSiteKiB: 35", ConfigFault, "set at least 36"),
     ("gateway.yaml", "totalKiB: 393216", "totalKiB: 2075", ConfigFault, "set at least 2076"),
     ("gateway.yaml", "requestTimeout: 15s", "requestTimeout: 16s", ConfigFault, "at most 15s"),
     (
@@ -202,6 +212,16 @@ def test_an_inconsistent_configuration_is_refused(
     config = _edited(tmp_path, file, old, new)
     with pytest.raises(kind, match=problem):
         resolve(inputs(config))
+
+
+def test_an_address_has_as_many_slow_bodies_as_the_documentation_says() -> None:
+    """docs/login.md: 56 bodies of 8 KiB; 16 MiB are enough for seven pictures of 2 MiB."""
+    edge = mesh().edge
+    largest = max(each.body_bytes_max for each in edge.routes)
+    assert edge.open_small.address // (REQUEST_BYTES + edge.limits.public_body_bytes) == 56
+    assert edge.open_large.address // (REQUEST_BYTES + largest) == 7
+    for pool in (edge.open_small, edge.open_large):
+        assert pool.address < pool.site < pool.total
 
 
 def test_the_issuers_traffic_policy_applies_to_the_fetch_of_its_keys() -> None:

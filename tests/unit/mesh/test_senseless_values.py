@@ -126,8 +126,8 @@ EDGE: list[Row] = [
     (GATEWAY, "bodyBytes: 65536", "bodyBytes: 4000001", "equal to 4000000, not 4000001"),
     (GATEWAY, "headersKiB: 16", "headersKiB: 49", "less than or equal to 48, not 49"),
     (GATEWAY, "headersCount: 64", "headersCount: 81", "less than or equal to 80, not 81"),
-    (GATEWAY, "perSecond: 5000", "perSecond: 0", POSITIVE),
-    (GATEWAY, "burst: 10000", "burst: 0", POSITIVE),
+    (GATEWAY, "perSecond: 2000", "perSecond: 0", POSITIVE),
+    (GATEWAY, "burst: 4000", "burst: 0", POSITIVE),
     (GATEWAY, "trackedMax: 20000", "trackedMax: 0", POSITIVE),
 ]
 

@@ -137,8 +137,10 @@ class RefreshTokensResponse(_message.Message):
     def __init__(self, access_token: _Optional[str] = ..., refresh_token: _Optional[str] = ..., token_type: _Optional[str] = ..., expires_in: _Optional[int] = ...) -> None: ...
 
 class StepUpRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("device_token",)
+    DEVICE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    device_token: str
+    def __init__(self, device_token: _Optional[str] = ...) -> None: ...
 
 class StepUpResponse(_message.Message):
     __slots__ = ("session_id", "methods", "phone_hint", "expire_time")

@@ -151,7 +151,7 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResendOtp(self, request, context):
-        """Sends another one-time code for a login session.
+        """Sends another one-time code for a login, step-up or reset in progress.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,7 +179,9 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StepUp(self, request, context):
-        """Starts a second factor for a customer who is logged in; the answer has the form of Login's.
+        """Starts the second and the third factor again for a customer who is logged in, on the device of
+        the token. The answer has the form of Login's; VerifyOtp and VerifyBiometric follow. A session
+        has one step-up at a time: a further one ends the earlier one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from lab.bench.bench import QUICK_S, QUICK_WARM_UP_S, Bench
+from lab.bench import series
+from lab.bench.bench import QUICK_S, Bench
 from lab.bench.load.callers import Answers, Step, repeat
 from lab.bench.meters.meter import Spent, metered
 from sandbox.app import App
@@ -20,11 +23,6 @@ class Measured:
     answers: Answers
     spent: Spent
 
-    @property
-    def cpu_ms(self) -> float:
-        """CPU milliseconds of the bank for each answer, its idle work included."""
-        return 1000 * self.spent.bank_cpu_s / max(self.answers.total, 1)
-
 
 def usual_s(bench: Bench, seconds: float) -> float:
     """Return the measured seconds of a loop, unless the options ask for another number."""
@@ -35,7 +33,7 @@ async def closed_loop(
     bench: Bench, name: str, apps: Sequence[App], step: Step, at_once: int, seconds: float
 ) -> Measured:
     """Run a step in a closed loop. An answer that is an error makes the bench void."""
-    warm_up_s = QUICK_WARM_UP_S if bench.scale.quick else WARM_UP_S
+    warm_up_s = bench.scale.quick_warm_up_s if bench.scale.quick else WARM_UP_S
     bench.say(f"{name}: {warm_up_s + seconds:g} s")
     async with metered(bench.test_bench, bench.test_bench.pids()) as spent:
         answers = await repeat(apps, step, at_once, warm_up_s, seconds)
@@ -43,20 +41,40 @@ async def closed_loop(
     return Measured(answers, spent)
 
 
-def note(bench: Bench, name: str, measured: Measured) -> None:
-    """Add the figures of a loop to the findings."""
-    answers = measured.answers
-    bench.found.figures |= {
-        f"{name}.per_s": round(answers.per_s, 2),
-        f"{name}.p50_ms": round(answers.percentile_ms(50), 1),
-        f"{name}.p99_ms": round(answers.percentile_ms(99), 1),
-        f"{name}.cpu_ms": round(measured.cpu_ms, 1),
-        f"{name}.others_share": round(measured.spent.others_share, 3),
-    }
+def note(bench: Bench, name: str, *rounds: Measured) -> None:
+    """Add the figures of all rounds of a loop to the findings."""
+    bench.found.figures |= {f"{name}.{what}": one for what, one in figures(rounds).items()}
     bench.found.details.setdefault("login", {})[name] = {
-        "answers": answers.total,
-        "cpu_ms_by_part": {
-            part: round(1000 * s / max(answers.total, 1), 2)
-            for part, s in measured.spent.cpu_s.items()
-        },
+        "answers": _answers(rounds),
+        "per_s": [round(one.answers.per_s, 2) for one in rounds],
+        "cpu_ms_by_part": cpu_ms_by_part(rounds),
     }
+
+
+def figures(rounds: Sequence[Measured]) -> dict[str, float]:
+    """Return the figures of all rounds together. Only the rate is a mean of the rounds' rates,
+    because other work separates them."""
+    took_ms = sorted(ms for one in rounds for ms in one.answers.took_ms)
+    seconds = [one.spent.seconds for one in rounds]
+    bank_cpu_s = sum(one.spent.bank_cpu_s for one in rounds)
+    return {
+        "per_s": round(fmean(one.answers.per_s for one in rounds), 2),
+        "p50_ms": round(series.percentile(took_ms, 50), 1),
+        "p99_ms": round(series.percentile(took_ms, 99), 1),
+        # The bank's idle work is included.
+        "cpu_ms": round(1000 * bank_cpu_s / _answers(rounds), 1),
+        "others_share": round(fmean((one.spent.others_share for one in rounds), seconds), 3),
+    }
+
+
+def cpu_ms_by_part(rounds: Sequence[Measured]) -> dict[str, float]:
+    """Return the CPU milliseconds of each part for each answer, largest first."""
+    cpu_s = Counter[str]()
+    for one in rounds:
+        cpu_s.update(one.spent.cpu_s)
+    return {part: round(1000 * s / _answers(rounds), 2) for part, s in cpu_s.most_common()}
+
+
+def _answers(rounds: Sequence[Measured]) -> int:
+    """Return the number of good answers; 1 if there is none, because figures are divided by it."""
+    return max(sum(one.answers.total for one in rounds), 1)

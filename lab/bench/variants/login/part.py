@@ -7,8 +7,8 @@ from lab.bench.load.callers import telephones
 from lab.bench.variants.login import boundary, logouts, passwords, refreshes, storm, whole
 
 STORM_CUSTOMERS = 500
-KEY_CUSTOMERS = 24
-"""More telephones than logins at once. Each gets fewer codes than the bank sends to a number."""
+KEY_CUSTOMERS = 48
+"""Enough that the day's codes of their numbers last for both loops of whole logins."""
 
 
 async def login(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from lab.bench.bench import Bench
 from lab.bench.variants.login.measured import closed_loop, note, usual_s
 from lab.bench.variants.login.passwords import AT_ONCE
+from lab.bench.variants.login.patience import Patience
 from ops.waiting import until
 from sandbox.app import App
 from sandbox.client import Answer
@@ -23,15 +24,13 @@ async def measure(bench: Bench, apps: Sequence[App]) -> None:
     Afterwards each telephone has a session.
     """
     seconds = usual_s(bench, SECONDS)
-    by_face = await closed_loop(bench, "login.face", apps, _log_in, AT_ONCE, seconds)
+    patience = Patience()
+    by_face = await closed_loop(bench, "login.face", apps, patience.log_in, AT_ONCE, seconds)
     note(bench, "login.face", by_face)
     await _register(bench, apps)
-    by_key = await closed_loop(bench, "login.key", apps, _log_in, AT_ONCE, seconds)
+    by_key = await closed_loop(bench, "login.key", apps, patience.log_in, AT_ONCE, seconds)
     note(bench, "login.key", by_key)
-
-
-async def _log_in(app: App) -> Answer:
-    return await app.log_in()
+    bench.found.details["login"]["whole.busy_answers"] = patience.busy
 
 
 async def _register(bench: Bench, apps: Sequence[App]) -> None:

@@ -41,6 +41,9 @@ _BUFFER_BYTES = 131072
 _STREAMS_MAX = 128
 _WINDOW_BYTES = 65536
 _CONNECTION_WINDOW_BYTES = 1048576
+_FLUSH_MS = 5_000
+"""How long a caller may leave a whole answer unread. Until then it takes memory; see perAddress in
+gateway.yaml."""
 _NOT_OF_GRPC = "[^:]*[^:0-9a-z_.-].*"
 
 
@@ -85,6 +88,7 @@ def _manager(edge: model.Edge, passed_on: PassedOn) -> hcm.HttpConnectionManager
         request_headers_timeout=span(limits.request_timeout_ms),
         request_timeout=span(limits.request_timeout_ms),
         stream_idle_timeout=span(limits.idle_timeout_ms),
+        stream_flush_timeout=span(_FLUSH_MS),
         common_http_protocol_options=core.HttpProtocolOptions(
             idle_timeout=span(limits.idle_timeout_ms),
             max_headers_count=limits.headers_count,

@@ -29,6 +29,7 @@ _FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
 _UNAVAILABLE = 503
 _ERRORS_FROM = 400
+_COMPLETE = f"response.code_details == 'lua_response' && response.code != {TOO_LARGE}"
 _NOT_SENT = "Jwt_is_missing"
 """The detail that Envoy's token filter gives for a request without a token."""
 _NO_KEYS = "Jwks_remote_fetch_is_failed"
@@ -36,14 +37,15 @@ _NO_KEYS = "Jwks_remote_fetch_is_failed"
 
 
 def local_replies(policy: model.Cors) -> hcm.LocalReplyConfig:
-    """Return the mapping; answers of the Lua filter are already JSON and stay unchanged.
+    """Return the mapping; answers of the Lua filters are JSON and stay unchanged, except a 413.
 
-    The CORS filter skips answers without a route to a service, so the mappers add its headers.
+    A Lua filter gives only the status of a 413, because its text depends on the route. The CORS
+    filter skips answers without a route to a service, so the mappers add its headers.
     """
     plain = list(_mappers())
     return hcm.LocalReplyConfig(
         mappers=[
-            hcm.ResponseMapper(filter=cel_filter("response.code_details == 'lua_response'")),
+            hcm.ResponseMapper(filter=cel_filter(_COMPLETE)),
             *(_readable(policy, each) for each in plain),
             *plain,
         ],

@@ -53,7 +53,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
         domains=["*"],
         routes=[
             _two_hosts(),
-            *(_no_length(each) for each in edge.routes if each.body_bytes_max),
+            *(_no_length(each) for each in edge.routes if each.accepts_large),
             *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
             *_head_routes(edge, retries),
             *_options_routes(edge),
@@ -111,22 +111,21 @@ def _metadata(edge: model.Edge, each: GatewayRoute) -> core.Metadata:
     """Return the metadata that filters read: keys for Lua, the bucket, texts of a 403 and a 413."""
     customer = each.audience is Audience.CUSTOMER
     scopes = {"scopes": " ".join(each.scopes)} if customer else {}
+    bytes_max = body_bytes_max(edge.limits, each)
     said = {
         **_forbidden(_FORBIDDEN[each.audience], scopes),
-        **_too_large(body_bytes_max(edge.limits, each)),
+        names.TOO_LARGE_MESSAGE: too_large_message(bytes_max),
         _BUCKETS[each.audience]: each.rate_limit_class,
     }
-    if each.body_bytes_max:
+    if each.accepts_large:
         said[names.LARGE_BODY_CLASS] = LARGE
-    lua = {"method": each.method, "route": each.name}
-    found = {names.LUA: struct(lua), names.EDGE: struct(said)}
-    if each.audience is Audience.PUBLIC:
-        found[names.OPEN_BODIES] = struct(open_body_metadata(edge.limits, each))
+    lua = {"method": each.method, "route": each.name, "body_bytes_max": bytes_max}
+    found = {
+        names.LUA: struct(lua),
+        names.OPEN_BODIES: struct(open_body_metadata(edge.limits, each)),
+        names.EDGE: struct(said),
+    }
     return core.Metadata(filter_metadata=found)
-
-
-def _too_large(body_bytes: int) -> dict[str, object]:
-    return {names.TOO_LARGE_MESSAGE: too_large_message(body_bytes)}
 
 
 def _forbidden(reply: GatewayReply, metadata: dict[str, str]) -> dict[str, object]:
@@ -222,18 +221,15 @@ def _options_routes(edge: model.Edge) -> list[route.Route]:
 
     The CORS filter works only on routes with a cluster, so the Lua filter answers, not the route.
     """
-    too_large = struct(_too_large(edge.limits.body_bytes))
     return [
         route.Route(
             name=f"OPTIONS {path}",
             match=_match(each, "OPTIONS"),
             route=route.RouteAction(cluster=service_cluster_name(each.deployable)),
             metadata=core.Metadata(
-                filter_metadata={
-                    names.LUA: struct({"allow": _verbs(edge.routes, path)}),
-                    names.EDGE: too_large,
-                }
+                filter_metadata={names.LUA: struct({"allow": _verbs(edge.routes, path)})}
             ),
+            typed_per_filter_config=_without(names.BUFFER),
         )
         for path, each in _by_template(edge.routes).items()
     ]
@@ -257,6 +253,7 @@ def _unknown_preflights(edge: model.Edge) -> list[route.Route]:
                 headers=[verb, asked, _from_origin(origin)],
             ),
             route=route.RouteAction(cluster=service_cluster_name(edge.services[0].name)),
+            typed_per_filter_config=_without(names.BUFFER),
         )
         for origin in edge.cors.allow_origins
     ]
@@ -301,7 +298,6 @@ def _two_hosts() -> route.Route:
 def _refusal(
     name: str, status: int, match: route.RouteMatch, *headers: core.HeaderValueOption
 ) -> route.Route:
-    off = packed(route.FilterConfig(disabled=True))
     forbidden = struct(_forbidden(CALLER_FORBIDDEN, {}))
     return route.Route(
         name=name,
@@ -309,8 +305,17 @@ def _refusal(
         direct_response=route.DirectResponseAction(status=status),
         metadata=core.Metadata(filter_metadata={names.EDGE: forbidden}),
         response_headers_to_add=list(headers),
-        typed_per_filter_config={each: off for each in (names.BUFFER, names.LUA, names.TRANSCODER)},
+        typed_per_filter_config=_without(names.BUFFER, names.LUA, names.TRANSCODER),
     )
+
+
+def _without(*filters: str) -> dict[str, Any]:
+    """Switch filters off. A route without the buffer filter answers before a body arrives.
+
+    A route that needs no token must answer so, or reserve memory for the body (names.OPEN_BODIES).
+    """
+    off = packed(route.FilterConfig(disabled=True))
+    return dict.fromkeys(filters, off)
 
 
 def _by_template(routes: tuple[GatewayRoute, ...]) -> dict[str, GatewayRoute]:

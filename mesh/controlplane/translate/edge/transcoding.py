@@ -17,6 +17,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from gateway import request_check
 from mesh.controlplane import model
 from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.edge.bodies import body_bytes_max
 from mesh.controlplane.translate.edge.tokens import token_rules
 from mesh.controlplane.translate.http import http_filter
 from services.contracts import default_descriptor_set
@@ -52,9 +53,7 @@ def _transcoder(edge: model.Edge) -> transcoder.GrpcJsonTranscoder:
             reject_binding_body_field_collisions=True,
         ),
         # The buffer filter has the limit of each route; the transcoder has one for all.
-        max_request_body_size=max(
-            edge.limits.body_bytes, *(each.body_bytes_max for each in edge.routes)
-        ),
+        max_request_body_size=max(body_bytes_max(edge.limits, each) for each in edge.routes),
         max_response_body_size=_RESPONSE_BYTES_MAX,
     )
 

@@ -1,0 +1,1 @@
+"""The Lua code of the gateway, in a real interpreter."""
