@@ -142,7 +142,7 @@ class Gate:
             watch.open()
 
     def have_a_look(self, *, not_by: str) -> None:
-        """Make every worker but one look for due transfers at once."""
+        """Make every worker but one look at once for transfers that are due or overdue."""
         for worker, line in self._lines.items():
             if worker != not_by:
                 _say(line, {"look": True})

@@ -2,9 +2,9 @@
 
 Before and after each commit of the saga it asks the test whether to continue, so that the test can
 kill it or act at that point. It calls the clearing house without its sidecar. The timeout is short
-only if no answer will come, so a busy host causes no timeout. It looks for due transfers when the
-test says so, not only once a second. On a slow host its statements and leases last longer, because
-the test is slower too.
+only if no answer will come, so a busy host causes no timeout. It looks for transfers that are due
+or overdue when the test says so, even while an earlier look is held. On a slow host its statements
+and leases last longer, because the test is slower too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import math
 import os
 import ssl
 import uuid
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -26,7 +28,8 @@ from ops.waiting import scaled_s
 from services.chassis import postgres
 from services.chassis.grpc_server import run
 from services.chassis.unreachable import UNREACHABLE
-from services.payments import bootstrap, driver
+from services.payments import bootstrap, driver, reconciliation
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
 from services.payments.partners import ach
 from services.payments.rows import Debit
@@ -60,8 +63,8 @@ class Gate:
     """The connection to the test."""
 
     def __init__(self, worker: str, writer: asyncio.StreamWriter) -> None:
-        self.driver: Driver | None = None
-        """The driver that looks for due transfers when the test says so."""
+        self.searches: dict[str, Callable[[], Awaitable[None]]] = {}
+        """The looks for transfers that the test can order, by name."""
         self._writer = writer
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[str]] = {}
@@ -103,11 +106,11 @@ class Gate:
                     future.set_result(word)
 
     def _look(self) -> None:
-        if self.driver is not None:
-            # Errors are ignored as in the worker's own loop: the next look tries again.
-            look = asyncio.gather(self.driver.resume(), return_exceptions=True)
-            self._looks.add(look)
-            look.add_done_callback(self._looks.discard)
+        # Errors are ignored as in the worker's own loops: the next look tries again.
+        searches = [search() for search in self.searches.values()]
+        look = asyncio.gather(*searches, return_exceptions=True)
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
 
     def _say(self, what: dict[str, Any]) -> None:
         self._writer.write(json.dumps(what).encode() + b"\n")
@@ -155,14 +158,23 @@ def stop_at_commits(gate: Gate) -> None:
 
 
 def look_when_told(gate: Gate) -> None:
-    """Look for due transfers when the test says so, in addition to once a second."""
-    resume = Driver.resume
+    """Look for transfers that are due or overdue when the test says so, besides the regular looks.
+
+    A regular look waits for all its questions. The test may hold one of them until another worker
+    asks too, and hold that worker's look for a second transfer in the same way. Then only a further
+    look helps.
+    """
+    resume, ask_for_unsettled = Driver.resume, reconciliation.ask_for_unsettled
 
     async def known_resume(self: Driver) -> None:
-        gate.driver = self
+        gate.searches["due"] = partial(resume, self)
         await resume(self)
 
-    Driver.resume = known_resume
+    async def known_ask_for_unsettled(deps: Dependencies) -> None:
+        gate.searches["overdue"] = partial(ask_for_unsettled, deps)
+        await ask_for_unsettled(deps)
+
+    Driver.resume, reconciliation.ask_for_unsettled = known_resume, known_ask_for_unsettled
 
 
 def let_work_last() -> None:

@@ -15,8 +15,10 @@ import pytest_asyncio
 from ops.waiting import scaled_s
 from sandbox.stack.testing import RunningStack
 from services.payments.state import TABLE
+from tests.chaos.every_commit.faults import duplicate, silence
 from tests.chaos.every_commit.rounds import CASES, Case, Outcomes, rounds_on
-from tests.chaos.every_commit.rows import SCENARIOS
+from tests.chaos.every_commit.rows import SCENARIOS, STEPS
+from tests.chaos.every_commit.transfer_run import OPENING
 from tests.rigs.running_bank import Bank
 
 PARTNERS = ("ach", "fraud", "fcm", "oauth", "sms")
@@ -38,6 +40,8 @@ async def outcomes(stack: RunningStack, request: pytest.FixtureRequest) -> Async
         except TimeoutError as error:
             # Each case that has not ended then fails under its own name.
             rounds.outcomes.broken_off = error
+            # The round may have held notices back. Later tests need them.
+            await bank.release_notices()
     rounds.outcomes.verdict = await bank.judged()
     yield rounds.outcomes
     await bank.close()
@@ -62,3 +66,22 @@ def test_a_fault_at_a_commit_of_the_saga_loses_nothing_and_doubles_nothing(
 
 def test_the_judge_finds_no_difference_after_all_cases(outcomes: Outcomes) -> None:
     assert outcomes.verdict["ok"], outcomes.verdict["differences"]
+
+
+async def test_a_case_that_holds_a_worker_does_not_stop_another_case(stack: RunningStack) -> None:
+    """Each of two cases holds a worker's look for overdue transfers, and needs the other worker."""
+    bank = Bank(stack)
+    step = next(one for one in STEPS if one.name == "SUBMITTED-RECALLED")
+    async with rounds_on(bank) as rounds:
+        runs = await rounds.open_runs([(step, "first"), (step, "second")], [OPENING] * 2)
+        await rounds.payments.stand_in(workers=2)
+        holds = [run.watch.hold(step.name, "before", every=True) for run in runs]
+        for run, hold in zip(runs, holds, strict=True):
+            run.hold = hold
+            await run.begin()
+            await run.until_caught()
+        assert len({hold.waiting[0].worker for hold in holds}) == len(runs)
+        await asyncio.gather(duplicate(runs[0], holds[0]), silence(runs[1], holds[1]))
+        await asyncio.gather(*(run.end() for run in runs))
+        await rounds.payments.step_aside()
+    await bank.close()

@@ -145,8 +145,7 @@ class TransferRun:
                 self._call(self.by_another(), self._calls)
 
     async def by_another(self) -> None:
-        """End the lease, and make a worker that does not hold the transfer look for due
-        transfers."""
+        """End the lease, and make a worker that does not hold the transfer look for it."""
         await self.end_lease()
         held = self.hold.waiting if self.hold else []
         self.gate.have_a_look(not_by=held[0].worker if held else "")
