@@ -104,12 +104,12 @@ class Tries:
         The address only gets this try back, so a customer cannot clear it with their own account.
         The report is repeated once if Valkey does not answer, because an app that repeats its call
         with the same code reports nothing. Valkey executes it once, unless the subject makes
-        another try at the same time.
+        another try between the two reports.
         """
         try:
             await self._step("right", subject, factor)
         except UNREACHABLE:
-            await self._step("right", subject, factor)
+            await self._step("right_again", subject, factor)
 
     async def undo(self, subject: Subject, factor: Factor) -> None:
         """Remove the reserved try, because the bank could not check the factor."""

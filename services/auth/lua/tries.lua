@@ -136,10 +136,16 @@ local function give_back(first, last)
   return 0
 end
 
--- Forgets the first counter, which is the subject's own. The others only get this try back. Without
--- the first counter, this try was given back before: its answer was lost, and auth repeats it.
+-- Forgets the first counter, which is the subject's own. The others only get this try back, also if
+-- a parallel try of the subject was right and has deleted the first counter.
 local function right()
-  return redis.call('DEL', KEYS[1]) == 1 and give_back(2, #KEYS) or 0
+  redis.call('DEL', KEYS[1])
+  return give_back(2, #KEYS)
+end
+
+-- The same for a report whose answer was lost. Without the first counter, this try was given back.
+local function right_again()
+  return redis.call('EXISTS', KEYS[1]) == 1 and right() or 0
 end
 
 return ({
@@ -147,6 +153,7 @@ return ({
   wrong = wrong,
   unrecorded = unrecorded,
   right = right,
+  right_again = right_again,
   -- The bank could not check the factor.
   undo = function() return give_back(1, #KEYS) end,
   -- A stranger left before the answer. The address keeps its try, because it got work for it.
