@@ -89,8 +89,9 @@ async def test_each_user_may_check_a_connection_that_was_idle(
     valkey: ValkeyStore, monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
     """The client sends PING before the next command."""
+    operator = valkey.client(OPERATOR)  # it sends no PING of its own
     monkeypatch.setattr(chassis_valkey, "CHECK_AFTER_S", 0.001)
-    client, operator = valkey.client(user), valkey.client(OPERATOR)
+    client = valkey.client(user)
 
     async def ask() -> None:
         await (client.zmscore("revoked", ["1"]) if user == JUDGE else client.get("revoked:version"))
