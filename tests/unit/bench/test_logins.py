@@ -6,9 +6,11 @@ import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from lab.bench.load import callers
 from lab.bench.load.callers import Answers, repeat
 from lab.bench.meters.bcrypt_limit import limit_per_s
 from lab.bench.meters.meter import Spent
@@ -21,7 +23,8 @@ from lab.bench.variants.login.refreshes import key_id
 from sandbox.app import NO_ID, READS, App
 from sandbox.client import Answer
 
-SHORT_S = 0.05
+STEP_S = 0.01
+SHORT_S = 10 * STEP_S
 FIGURES = {
     "login.limit_per_s": 8.0,
     **{
@@ -81,17 +84,21 @@ def test_a_refused_request_is_a_reason_that_makes_the_bench_void() -> None:
 
 
 def _repeat(codes: dict[str, int], seconds: float, *more: Answer) -> Answers:
-    """Run a closed loop with telephones that get a number of codes each; `more` answers first."""
-    first = list(more)
+    """Run a closed loop with telephones that get a number of codes each; `more` answers first. Only
+    its steps take time."""
+    first, clock = list(more), SimpleNamespace(now=0.0)
 
     async def step(telephone: str) -> Answer:
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
+        clock.now += STEP_S
         codes[telephone] -= 1
         if codes[telephone] < 0:
             return _answer(429, "OTP_SENDS_EXHAUSTED")
         return first.pop() if first else _answer(200)
 
-    return asyncio.run(repeat(list(codes), step, at_once=2, warm_up_s=0, seconds=seconds))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callers, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        return asyncio.run(repeat(list(codes), step, at_once=2, warm_up_s=0, seconds=seconds))
 
 
 def test_a_telephone_without_codes_makes_way_for_others() -> None:
