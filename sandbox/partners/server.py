@@ -26,6 +26,7 @@ REQUEST_BYTES_MAX = 64 * 1024
 BACKLOG = 1024
 UMASK = 0o077
 """Only the partner's own user can open the files and sockets that it creates."""
+SOCKET_MODE = 0o600
 GC_OBJECTS = 20_000
 """New objects between two runs of the cycle collector; the partners share the bank's cores."""
 
@@ -93,6 +94,7 @@ async def serve(settings: PartnerSettings, partner: Partner) -> None:
         ).start()
         await control.setup()
         await web.UnixSite(control, settings.control_socket, backlog=BACKLOG).start()
+        settings.control_socket.chmod(SOCKET_MODE)
         await _first_of(stop, tasks)
     finally:
         await public.cleanup()

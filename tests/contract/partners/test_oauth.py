@@ -71,6 +71,14 @@ async def test_client_credentials_by_basic_header_name_the_client(oauth: Partner
     assert claims["scope"] == "payments.write balances.read"
 
 
+async def test_only_the_partners_own_user_can_open_its_control_interface(
+    oauth: PartnerProcess,
+) -> None:
+    socket = Path(oauth.config["control_socket"])
+    assert socket.stat().st_mode & 0o777 == 0o600
+    assert socket.parent.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize(
     ("change", "status", "error"),
     [

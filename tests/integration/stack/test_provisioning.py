@@ -126,6 +126,7 @@ def test_topics_have_the_partitions_of_the_design_and_a_dead_letter_topic_each(
     assert {n: len(known[n].partitions) for n in partitions()} == partitions()
     assert known["payments"].partitions.keys() == set(range(6))
     assert len(known["audit-logs"].partitions) == 12
+    assert len(known["auth-events"].partitions) == 3
 
 
 @pytest.mark.parametrize("name", mesh_identities())
