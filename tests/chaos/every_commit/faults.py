@@ -43,7 +43,7 @@ async def duplicate(run: TransferRun, hold: Hold) -> None:
         run.cause_twice()
     elif following in PENDING:
         hits = run.watch.hits
-        await run.until(lambda: run.watch.hits > hits, run.cause_twice)
+        await run.until(lambda: run.watch.hits > hits or run.has_ended, run.cause_twice)
     elif following is not State.FAILED:
         # Retry the same key, but not after a failed transfer: the key is free and would start a new
         # one.
@@ -86,7 +86,7 @@ async def silence(run: TransferRun, hold: Hold) -> None:
 
 async def _until_fired(run: TransferRun, faults: list[str]) -> None:
     async def fired() -> bool:
-        if await run.fired(faults):
+        if run.has_ended or await run.fired(faults):
             return True
         if run.scenario.cause is Cause.CANCEL:
             run.cause()

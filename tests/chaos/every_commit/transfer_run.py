@@ -11,8 +11,9 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import aiohttp
 import asyncpg
@@ -23,7 +24,7 @@ from services.kernel.ids import shard_of
 from services.payments.state import PENDING
 from tests.chaos.every_commit.gate import Gate, Hold, Watch
 from tests.chaos.every_commit.payments_that_stops import QUERY, RECALL, SUBMIT
-from tests.chaos.every_commit.rows import HANG, SWALLOW, Before, Cause, Scenario, Step
+from tests.chaos.every_commit.rows import HANG, STEPS, SWALLOW, Before, Cause, Scenario, Step
 from tests.rigs.host_speed import waited_out_s
 from tests.rigs.running_bank import BO, Answer, Bank, Customer
 
@@ -38,6 +39,7 @@ SILENCE_MS = 1000
 """How long the clearing house is silent after a request, before it closes the connection."""
 
 _PENDING = [state.name for state in PENDING]
+_FOLLOWING = {step.name: step.following.name for step in STEPS}
 
 Condition = Callable[[], bool]
 
@@ -83,6 +85,16 @@ class TransferRun:
     def transfer_id(self) -> str:
         """The transfer's id; "" before the debit."""
         return self.watch.transfer_id
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a commit has taken it to one of the states in which it may end.
+
+        A worker whose question was in flight at the commit of another step continues from there. It
+        may come before a fault that the test injects after that step, which then never fires.
+        """
+        ends = self.scenario.ends_as
+        return any(_FOLLOWING[step] in ends for step, when in self.watch.made if when == "after")
 
     # Actions of the customer, the clearing house and the workers
 
@@ -361,11 +373,25 @@ class TransferRun:
             "memo": self.memo,
         }
         path, headers = "/v1/transfers/interbank", {"Idempotency-Key": self.key}
-        return await self.bank.call("POST", path, self.customer.token, body, headers)
+        return await self._call_as_customer(path, body, headers)
+
+    async def _call_as_customer(
+        self, path: str, body: Mapping[str, Any], headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Call the bank, and repeat the call with a new token if the token has expired.
+
+        The test opens all runs together, and the last ones may begin after the life of a token.
+        """
+        answer = await self.bank.call("POST", path, self.customer.token, body, headers)
+        if answer.status == 401:
+            token = await self.bank.token(self.customer.customer_id)
+            self.customer = replace(self.customer, token=token)
+            answer = await self.bank.call("POST", path, self.customer.token, body, headers)
+        return answer
 
     async def _cancel(self) -> None:
         path = f"/v1/transfers/interbank/{self.transfer_id}:cancel"
-        await self.bank.call("POST", path, self.customer.token, {})
+        await self._call_as_customer(path, {})
 
     async def _tell(self, kind: str, *, again: bool) -> None:
         body = self._notices.get(kind)
