@@ -22,7 +22,7 @@ from tests.chaos.every_commit.transfer_run import OPENING
 from tests.rigs.running_bank import Bank
 
 PARTNERS = ("ach", "fraud", "fcm", "oauth", "sms")
-ALL_WITHIN_S = 240.0
+ALL_WITHIN_S = 120.0
 """Shorter than a test's timeout, so that the normal payments is restored after a hang."""
 
 

@@ -33,7 +33,7 @@ AGAIN_S = 1.5
 """How long to wait for an effect before repeating its cause."""
 INTERRUPTED_S = 5.0
 """After this time no worker is busy with a transfer."""
-WITHIN_S = 60.0
+WITHIN_S = 30.0
 """A deadline that catches a hang while forty transfers run at once."""
 SILENCE_MS = 1000
 """How long the clearing house is silent after a request, before it closes the connection."""
