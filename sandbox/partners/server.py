@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -93,8 +94,8 @@ async def serve(settings: PartnerSettings, partner: Partner) -> None:
             public, settings.host, settings.port, ssl_context=context, backlog=BACKLOG
         ).start()
         await control.setup()
-        await web.UnixSite(control, settings.control_socket, backlog=BACKLOG).start()
-        settings.control_socket.chmod(SOCKET_MODE)
+        listener = _bound(settings.control_socket)
+        await web.SockSite(control, listener, backlog=BACKLOG).start()
         await _first_of(stop, tasks)
     finally:
         await public.cleanup()
@@ -104,6 +105,18 @@ async def serve(settings: PartnerSettings, partner: Partner) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         for close in partner.closers:
             close()
+
+
+def _bound(path: Path) -> socket.socket:
+    """Bind a Unix socket whose file has mode 0600 from the start. No other thread creates files."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o777 & ~SOCKET_MODE)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    return listener
 
 
 def _started(work: Callable[[], Awaitable[None]]) -> asyncio.Future[None]:

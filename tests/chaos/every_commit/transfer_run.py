@@ -8,21 +8,19 @@ the host.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import aiohttp
 import asyncpg
 
 from ops.waiting import scaled_s, until
-from sandbox.partners.webhooks import signature
 from services.kernel.ids import shard_of
 from services.payments.state import PENDING
 from tests.chaos.every_commit.gate import Gate, Hold, Watch
+from tests.chaos.every_commit.notices import notice, was_heard
 from tests.chaos.every_commit.payments_that_stops import QUERY, RECALL, SUBMIT
 from tests.chaos.every_commit.rows import HANG, STEPS, SWALLOW, Before, Cause, Scenario, Step
 from tests.rigs.host_speed import waited_out_s
@@ -396,30 +394,7 @@ class TransferRun:
     async def _tell(self, kind: str, *, again: bool) -> None:
         body = self._notices.get(kind)
         if body is None or again:
-            body = await self._notice(kind)
+            body = notice(await self.bank.at_ach(self.transfer_id), self.transfer_id, kind)
             self._notices.setdefault(kind, body)
-        secret = self.bank.stack.credentials.ach_webhook_secret
-        told = body, signature(secret, body, int(time.time()))
-        try:
-            answer = await self.bank.as_ach("POST", "/v1/webhooks/ach", *told, certificate=True)
-        except (aiohttp.ClientError, OSError):
-            return
-        if answer.status == 200:
+        if await was_heard(self.bank, body):
             self._heard.add(kind)
-
-    async def _notice(self, kind: str) -> bytes:
-        known = await self.bank.at_ach(self.transfer_id)
-        data = {
-            "achTraceNumber": known["achTraceNumber"],
-            "idempotencyKey": self.transfer_id,
-            "state": "RETURNED" if kind == "returned" else "SETTLED",
-        }
-        if kind == "returned":
-            data["returnReasonCode"] = "R03"
-        event = {
-            "id": str(uuid.uuid4()),
-            "type": f"transfer.{kind}",
-            "createTime": "2026-03-02T08:30:00-05:00",
-            "data": data,
-        }
-        return json.dumps(event).encode()
