@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -77,6 +77,15 @@ class Books:
             text = cast(bytes, await self.valkey.get(name) or b"0")
             counted[cast(bytes, name).decode()] = int(text.split()[0])
         return {name: count for name, count in counted.items() if count}
+
+    async def expiries(self, names: Iterable[str]) -> dict[str, int]:
+        """Return when each counter expires, in Unix milliseconds."""
+        return {name: int(await self.valkey.pexpiretime(name)) for name in names}
+
+    async def now_ms(self) -> int:
+        """Return Valkey's time in Unix milliseconds."""
+        seconds, microseconds = await self.valkey.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def added(self, before: dict[str, int]) -> dict[str, int]:
         """Return the counters that count more tries than `before`, which `tries` returned.
