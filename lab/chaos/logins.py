@@ -1,8 +1,8 @@
 """Customers who log in and refresh their tokens while parts of the bank fail.
 
-An app repeats a step until the answer is definite. When a login session or a refresh token is no
-longer valid, because the bank lost it, the app logs in again. After the bank has healed, a new
-customer must get in.
+An app repeats a step until the answer is definite, because each new login uses up one of the day's
+codes. When a login session or a refresh token is no longer valid, because the bank lost it, the app
+logs in again. After the bank has healed, a new customer must get in.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sandbox.client import Answer, BankClient
 
 CUSTOMERS = 6
 """Each login sends a text message, and a number gets ten a day."""
+CODES_USED_UP = "OTP_SENDS_EXHAUSTED"
 CALL_S = 50.0
 """Longer than the deadline of each step."""
 PAUSE_S = 1.0
@@ -44,6 +45,8 @@ class Logins:
         self._running: list[asyncio.Task[None]] = []
         self.answers: Counter[str] = Counter()
         self.defects: list[Difference] = []
+        self._without_codes: set[str] = set()
+        """Faces of the customers who have used up the day's codes."""
 
     def start(self, seconds: float) -> None:
         """Let the customers begin; each ends by itself."""
@@ -56,13 +59,15 @@ class Logins:
         within_s = scaled_s(HEALED_S)
         end_s = time.monotonic() + within_s
         app = await self._app()
-        while not await self._log_in(app):
+        while not await self._log_in(app, end_s):
             if time.monotonic() > end_s:
                 found = str(self.answers.most_common(5))
                 wanted = f"within {within_s:g} s"
                 self.defects.append(Difference("NO_LOGIN_AFTER_HEALING", app.face, wanted, found))
                 break
             await asyncio.sleep(PAUSE_S)
+            if app.face in self._without_codes:
+                app = await self._app()
         return self.defects
 
     def stop(self) -> None:
@@ -78,8 +83,9 @@ class Logins:
         app: App | None = None
         while time.monotonic() < end_s:
             await asyncio.sleep(PAUSE_S)
-            app = app or await self.opened()
-            if app is not None and await self._log_in(app):
+            if app is None or app.face in self._without_codes:
+                app = await self.opened()
+            if app is not None and await self._log_in(app, end_s):
                 await self._refresh_until(app, end_s)
 
     async def _refresh_until(self, app: App, end_s: float) -> None:
@@ -106,18 +112,33 @@ class Logins:
         answer = await self._ask("refresh", app.refresh)
         return answer.status == 200 or answer.status in REPEATED_STATUS or answer.status >= 500
 
-    async def _log_in(self, app: App) -> bool:
+    async def _log_in(self, app: App, end_s: float) -> bool:
         before = await self._texts(app)
         started = await self._ask("login", app.login)
         if started.status != 200:
+            if isinstance(started.body, dict) and started.reason == CODES_USED_UP:
+                self._without_codes.add(app.face)
             return False
         code = await self._code(app, before)
         session_id = started.body["sessionId"]
-        asked = await self._ask("verify-otp", lambda: app.verify_otp(session_id, code))
+        asked = await self.definite("verify-otp", lambda: app.verify_otp(session_id, code), end_s)
         if asked.status != 200:
             return False
-        done = await self._ask("biometric", lambda: app.answer_biometric(session_id, asked))
+        done = await self.definite(
+            "biometric", lambda: app.answer_biometric(session_id, asked), end_s
+        )
         return done.status == 200
+
+    async def definite(
+        self, step: str, send: Callable[[], Awaitable[Answer]], end_s: float
+    ) -> Answer:
+        """Repeat a step until its answer is definite or the time is over; return the last one."""
+        while True:
+            answer = await self._ask(step, send)
+            repeated = answer.status in REPEATED_STATUS or answer.status > SERVER_FAULT
+            if not repeated or time.monotonic() > end_s:
+                return answer
+            await asyncio.sleep(PAUSE_S)
 
     async def _texts(self, app: App) -> int:
         try:
