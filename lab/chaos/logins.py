@@ -132,7 +132,7 @@ class Logins:
     async def definite(
         self, step: str, send: Callable[[], Awaitable[Answer]], end_s: float
     ) -> Answer:
-        """Repeat a step until its answer is definite or the time is over; return the last one."""
+        """Repeat a step until its answer is definite or the time has ended; return the last one."""
         while True:
             answer = await self._ask(step, send)
             repeated = answer.status in REPEATED_STATUS or answer.status > SERVER_FAULT
