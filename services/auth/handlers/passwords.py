@@ -13,7 +13,6 @@ from services.auth.errors import (
     CredentialsInvalid,
     CurrentPasswordInvalid,
     LoginSessionInvalid,
-    OtpInvalid,
     PasswordBreached,
     PasswordUnsuitable,
     SessionNotFound,
@@ -22,9 +21,9 @@ from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import attempt_of, right, undecided, wrong
+from services.auth.handlers.factors import attempt_of, right, undecided
 from services.auth.handlers.login import email_index, known_device, require_password
-from services.auth.handlers.second_factor import accepted, require_step
+from services.auth.handlers.second_factor import accepted, refusal, require_step
 from services.auth.handlers.tokens import withdraw
 from services.auth.handlers.undoing import completed, undone_on_failure
 from services.auth.login_sessions import OWNER_BYTES, advanced
@@ -225,10 +224,4 @@ async def _accept_reset_code(
     if isinstance(result, LoginSession) and user is not None:
         await right(deps, attempt)
         return user, result
-    error = OtpInvalid()
-    try:
-        await wrong(deps, attempt, error)
-    finally:
-        if result is Verdict.WRONG_LAST:
-            await completed(deps.sessions.spend(login_session_id, session))
-    raise error
+    raise await refusal(deps, attempt, login_session_id, session, result)

@@ -9,7 +9,7 @@ from services.auth import totp
 from services.auth.codes import Verdict
 from services.auth.errors import LoginSessionInvalid, MethodUnavailable, OtpInvalid
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import attempt_of, right, undecided, wrong
+from services.auth.handlers.factors import Attempt, attempt_of, right, undecided, wrong
 from services.auth.handlers.undoing import Undo, completed, undone_on_failure
 from services.auth.polling import polled
 from services.auth.sealing import Field
@@ -89,6 +89,20 @@ async def accept_code(
     if isinstance(result, LoginSession):
         await right(deps, attempt)
         return result
+    raise await refusal(deps, attempt, login_session_id, session, result)
+
+
+async def refusal(
+    deps: Dependencies,
+    attempt: Attempt,
+    login_session_id: str,
+    session: LoginSession,
+    result: LoginSession | Verdict,
+) -> OtpInvalid:
+    """Count a code that is not right, and return the error of its call.
+
+    The last wrong try ends the session, also if the try cannot be recorded.
+    """
     error = OtpInvalid()
     try:
         await wrong(deps, attempt, error)
@@ -96,7 +110,7 @@ async def accept_code(
         # Not for SPENT: a parallel call with the right code may still need the session.
         if result is Verdict.WRONG_LAST:
             await completed(deps.sessions.spend(login_session_id, session))
-    raise error
+    return error
 
 
 async def accepted(
