@@ -13,3 +13,9 @@ class PassedOn:
 
     log_filter: str
     """CEL over a request and its response; true means that the access log gets a line."""
+    of_workloads: tuple[tuple[str, str], ...] = ()
+    """Workloads whose log filter is another one, by name."""
+
+    def log_filter_of(self, workload: str) -> str:
+        """Return the log filter of one workload's proxy."""
+        return dict(self.of_workloads).get(workload, self.log_filter)

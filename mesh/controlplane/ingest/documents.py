@@ -24,7 +24,9 @@ _TAGS = {
 _VALUES_MAX = 10_000
 _DEPTH_MAX = 32
 _TOO_DEEP = f"values are nested more than {_DEPTH_MAX} deep; remove some levels"
+_SUFFIX = ".yaml"
 _OTHER_NAMES = (".yml", ".json")
+_BYTES_MAX = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,51 @@ def read_folder(folder: Path, findings: Findings | None = None) -> list[Document
     """
     noted = Findings() if findings is None else findings
     found: list[Document] = []
-    for path in sorted(folder.rglob("*")):
+    for path in files_of(folder):
         with noted.reading(ANY_KIND):
-            if path.suffix in _OTHER_NAMES:
-                raise ConfigFault(path, 1, "only *.yaml files are read; rename or remove this one")
-            if path.suffix == ".yaml":
-                found.extend(read_file(path))
+            found.extend(read_file(path))
     if findings is None:
         noted.end()
     return found
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Return the files under a folder that may be configuration, in the order of the paths."""
+    return sorted(path for path in folder.rglob("*") if is_configuration(path))
+
+
+def is_configuration(path: Path) -> bool:
+    """Return whether a file may be configuration, by its name."""
+    return path.suffix in (_SUFFIX, *_OTHER_NAMES)
+
+
 def read_file(path: Path) -> Iterator[Document]:
     """Read the non-empty documents of one file. Raises only ConfigFault."""
-    text = _text(path)
+    yield from documents_of(path, content_of(path))
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a file. Raises ConfigFault if it cannot be read or is too large."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigFault(path, 1, f"cannot be read: {error.strerror}") from error
+    return limited(path, content)
+
+
+def limited(path: Path, content: bytes) -> bytes:
+    """Return the content of a file. Raises ConfigFault if it is too large."""
+    if len(content) > _BYTES_MAX:
+        problem = f"the file has more than {_BYTES_MAX // 1024} KiB; split it"
+        raise ConfigFault(path, 1, problem)
+    return content
+
+
+def documents_of(path: Path, content: bytes) -> Iterator[Document]:
+    """Yield the non-empty documents in the content of a file. Raises only ConfigFault."""
+    if path.suffix in _OTHER_NAMES:
+        raise ConfigFault(path, 1, "only *.yaml files are read; rename or remove this one")
+    text = _text(path, content)
     try:
         yield from _documents(path, text)
     except yaml.MarkedYAMLError as error:
@@ -77,11 +110,7 @@ def read_file(path: Path) -> Iterator[Document]:
         raise ConfigFault(path, line, "a character is not allowed in YAML; remove it") from error
 
 
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigFault(path, 1, f"cannot be read: {error.strerror}") from error
+def _text(path: Path, content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -6,9 +6,9 @@ contains only addresses, paths and the limit of the machine, never policy.
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mesh.controlplane.ingest.faults import ConfigFault
 
@@ -36,13 +36,61 @@ class Credential(_Strict):
     client: KeyPair | None = None
 
 
+class InstancePlace(_Strict):
+    """One process of a service. With `admin_socket`, its own sidecar runs on this machine."""
+
+    address: HostPort
+    number: Annotated[int, Field(ge=0)] | None = None
+    """The number in the name of its proxy; by default its position in the list."""
+    version: str = ""
+    """The label `version`, by which a DestinationRule selects a subset."""
+    state: Literal["READY", "DRAINING"] = "READY"
+    app_sockets: list[Path] = []
+    outbound_socket: Path | None = None
+    admin_socket: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.outbound_socket is None) != (self.admin_socket is None):
+            raise ValueError("an instance has both outbound_socket and admin_socket, or neither")
+        return self
+
+
 class ServicePlace(_Strict):
-    """One service and its sidecar. A service without `mtls` only makes calls."""
+    """One service and the sidecar of its first instance.
+
+    `mtls` is the address of the only instance; several are in `instances`. A service without both
+    only makes calls.
+    """
 
     mtls: HostPort | None = None
+    instances: list[InstancePlace] = []
     app_sockets: list[Path] = []
     outbound_socket: Path
     admin_socket: Path
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.mtls and self.instances:
+            raise ValueError("a service has either mtls or instances")
+        addresses = [each.address for each in self.instances]
+        if len(addresses) != len(set(addresses)):
+            raise ValueError("two instances of a service have one address")
+        numbers = [number for number, _ in self.numbered()]
+        if numbers and (numbers[0] != 0 or len(numbers) != len(set(numbers))):
+            raise ValueError("the first instance of a service has number 0, each other its own")
+        return self
+
+    def all_instances(self) -> list[InstancePlace]:
+        """Return the instances in both forms of the file."""
+        return [InstancePlace(address=self.mtls)] if self.mtls else self.instances
+
+    def numbered(self) -> list[tuple[int, InstancePlace]]:
+        """Return the instances with their numbers."""
+        return [
+            (position if each.number is None else each.number, each)
+            for position, each in enumerate(self.all_instances())
+        ]
 
 
 class GatewayPlace(_Strict):

@@ -85,6 +85,12 @@ class Findings:
         """Return whether a resource of this kind could not be read, so that it seems absent."""
         return bool(self.lost & {kind, ANY_KIND})
 
+    def extend(self, others: "Findings") -> None:
+        """Add the errors of another part of the same step."""
+        self._faults += others._faults
+        self.complete = self.complete and others.complete
+        self.lost |= others.lost
+
     def followed_by(self, later: "Findings") -> "Findings":
         """Return the errors of both; omit errors of `later` that earlier ones may have caused."""
         both = Findings()

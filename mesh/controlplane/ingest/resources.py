@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from mesh.controlplane.ingest import fields
 from mesh.controlplane.ingest.documents import Document, Place
 from mesh.controlplane.ingest.faults import (
     ANY_KIND,
@@ -55,24 +56,35 @@ def parse(documents: Iterable[Document], findings: Findings | None = None) -> li
 
     Notes the errors of all documents in `findings`; without `findings`, raises them.
     """
-    seen: set[tuple[str, str]] = set()
-    resources: list[Resource] = []
     noted = Findings() if findings is None else findings
-    for document in documents:
-        with noted.reading(_supported_kind(document) or ANY_KIND):
-            resource = _parse_one(document)
-            key = (resource.kind, resource.metadata.name)
-            if key in seen:
-                raise document.fault(
-                    ("metadata", "name"), f"{key[0]} {key[1]} already exists; rename or remove one"
-                )
-            seen.add(key)
-            resources.append(resource)
+    found = distinct(parse_each(documents, noted), noted)
     if findings is None:
         noted.end()
-    for each in resources:
-        forget(each.spec)
-    return resources
+    return found
+
+
+def parse_each(documents: Iterable[Document], findings: Findings) -> list[Resource]:
+    """Validate every document by itself; note the errors."""
+    found: list[Resource] = []
+    for document in documents:
+        with findings.reading(_supported_kind(document) or ANY_KIND):
+            found.append(_parse_one(document))
+    return found
+
+
+def distinct(found: Iterable[Resource], findings: Findings) -> list[Resource]:
+    """Return the resources as unread; note the second one of a kind and name, and leave it out."""
+    first: dict[tuple[str, str], Resource] = {}
+    for each in found:
+        key = (each.kind, each.metadata.name)
+        if key not in first:
+            first[key] = each
+            forget(each.spec)
+            continue
+        with findings.reading(each.kind):
+            problem = f"{key[0]} {key[1]} already exists; rename or remove one"
+            raise each.fault(("metadata", "name"), problem)
+    return list(first.values())
 
 
 def of_kind(resources: Iterable[Resource], spec: type[_SpecT]) -> list[tuple[Resource, _SpecT]]:
@@ -116,27 +128,55 @@ def _parse_one(document: Document) -> Resource:
             findings.add(document.fault((str(key),), f"remove the unknown field {key}"))
     version, kind = str(value.get("apiVersion")), str(value.get("kind"))
     if _supported_kind(document) is None:
-        named = " ".join(f"{version} {kind}".split())
-        raise document.fault(("kind",), f"{named} is not supported here; remove it")
+        raise _unsupported(document, version, kind)
     with findings.noted():
-        metadata = _validated(document, ("metadata",), Metadata, value.get("metadata"))
+        at = _At(document, "Metadata", ("metadata",))
+        metadata = _validated(at, Metadata, value.get("metadata"))
     with findings.noted():
-        spec = _validated(document, ("spec",), SPECS[version, kind], value.get("spec", {}))
+        spec = _validated(
+            _At(document, kind, ("spec",)), SPECS[version, kind], value.get("spec", {})
+        )
     findings.end()
     return Resource(document, kind, metadata, spec)
 
 
-def _validated(document: Document, at: Place, shape: type[_SpecT], value: object) -> _SpecT:
+def _unsupported(document: Document, version: str, kind: str) -> ConfigFault:
+    """Return the error for a kind that has no shape, with what to write instead."""
+    named = " ".join(f"{version} {kind}".split())
+    if reason := fields.refused_kind(kind):
+        return document.fault(("kind",), f"{kind} is refused: {reason}")
+    right = {each: at for at, each in SPECS}
+    if kind in right:
+        problem = f"{named} is not supported here; write {right[kind]}"
+        return document.fault(("apiVersion",), problem)
+    remedy = fields.suggestion(kind, right)
+    return document.fault(("kind",), f"{named} is not supported here; {remedy}")
+
+
+@dataclass(frozen=True)
+class _At:
+    """A part of a document: its place, and the kind that names it in the table of refusals."""
+
+    document: Document
+    kind: str
+    place: Place
+
+    def fault(self, inner: Place, problem: str) -> ConfigFault:
+        return self.document.fault((*self.place, *inner), problem)
+
+
+def _validated(at: _At, shape: type[_SpecT], value: object) -> _SpecT:
     """Validate one part of a document. A null value would silently get its default."""
-    found: list[ConfigFault] = []
-    valueless = {(*at, *place) for place in _nulls(value)}
-    for place in sorted(valueless, key=str):
-        found.append(document.fault(place, f"{_named(place)} has no value; set it or remove it"))
+    valueless = set(_nulls(value))
+    found = [
+        at.fault(place, f"{_named((*at.place, *place))} has no value; set it or remove it")
+        for place in sorted(valueless, key=str)
+    ]
     try:
         made = shape.model_validate(value)
     except ValidationError as error:
-        faults = [_fault(document, each) for each in _causes(error, at) if each[0] not in valueless]
-        raise Faults([*found, *faults]) from error
+        causes = [each for each in _causes(error) if each["loc"] not in valueless]
+        raise Faults([*found, *(_fault(at, shape, each) for each in causes)]) from error
     if found:
         raise Faults([*found])
     return made
@@ -151,23 +191,31 @@ def _nulls(value: Any) -> Iterator[Place]:
         yield from ((i, *inner) for i, each in enumerate(value) for inner in _nulls(each))
 
 
-def _causes(error: ValidationError, at: Place) -> list[tuple[Place, ErrorDetails]]:
+def _causes(error: ValidationError) -> list[ErrorDetails]:
     """Return the errors to report: a misspelt field is reported as unknown, not also as missing."""
     found = error.errors(include_context=False)
     within = {each["loc"][:-1] for each in found if each["type"] == _UNKNOWN}
-    return [
-        ((*at, *each["loc"]), each)
-        for each in found
-        if each["type"] != _MISSING or each["loc"][:-1] not in within
-    ]
+    return [each for each in found if each["type"] != _MISSING or each["loc"][:-1] not in within]
 
 
-def _fault(document: Document, cause: tuple[Place, ErrorDetails]) -> ConfigFault:
-    place, error = cause
-    problem = "unknown or unsupported field" if error["type"] == _UNKNOWN else error["msg"]
+def _fault(at: _At, shape: type[Shape], error: ErrorDetails) -> ConfigFault:
+    place = error["loc"]
+    named = _named((*at.place, *place))
+    path = tuple(part for part in place if isinstance(part, str))
+    if error["type"] == _UNKNOWN:
+        if reason := fields.refusal(at.kind, path):
+            return at.fault(place, f"{named} is refused: {reason}")
+        remedy = fields.suggestion(str(place[-1]), fields.names_at(at.kind, shape, place[:-1]))
+        return at.fault(place, f"{named}: unknown field; {remedy}")
+    if error["type"] == _MISSING:
+        why = fields.why_required(at.kind, path)
+        return at.fault(place, f"{named} is missing; set it" + (f": {why}" if why else ""))
+    given, problem = error["input"], error["msg"].removeprefix("Value error, ")
+    if isinstance(given, str) and (reason := fields.refused_value(at.kind, path, given)):
+        return at.fault(place, f"{named}: {given} is refused: {reason}")
     if error["type"] in _OUT_OF_RANGE:
-        problem = f"{problem}, not {str(error['input'])[:_SHOWN_CHARS_MAX]}"
-    return document.fault(place, f"{_named(place)}: {problem.removeprefix('Value error, ')}")
+        problem = f"{problem}, not {str(given)[:_SHOWN_CHARS_MAX]}"
+    return at.fault(place, f"{named}: {problem}")
 
 
 def _named(place: Place) -> str:

@@ -5,7 +5,8 @@ apply it. So the control plane refuses the field. It needs no list of the fields
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from pydantic.alias_generators import to_camel
@@ -23,6 +24,8 @@ class Shape(BaseModel):
         alias_generator=to_camel,
         arbitrary_types_allowed=True,
     )
+    CARRIED: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose values all mean the same, so that nothing has to read them."""
     _read: set[str] = PrivateAttr(default_factory=set[str])
 
     def __getattribute__(self, name: str) -> Any:
@@ -52,7 +55,7 @@ def unread(shape: Shape, at: Place) -> Iterator[Place]:
         if name not in shape.model_fields_set:
             continue
         place = (*at, field.alias or name)
-        if name not in read and not _fixed(field.annotation):
+        if name not in read and name not in type(shape).CARRIED and not _fixed(field.annotation):
             yield place
             continue
         for key, inner in _shapes(getattr(shape, name)):
@@ -75,6 +78,8 @@ def _fixed(annotation: Any) -> bool:
         return len(inner) == 1
     if origin is Annotated:
         return _fixed(inner[0])
+    if origin in (Union, UnionType):
+        return all(_fixed(each) for each in inner if each is not NoneType)
     if origin in (list, dict):
         return all(_fixed(each) for each in inner)
     if isinstance(annotation, type) and issubclass(annotation, Shape):

@@ -15,7 +15,6 @@ from mesh.controlplane.ingest.faults import ConfigFault
 from mesh.controlplane.ingest.resources import Resource
 from mesh.controlplane.ingest.values import RetryCondition, milliseconds
 
-_RETRIES: Place = ("spec", "http", 0, "retries")
 _POLICY: Place = ("spec", "trafficPolicy")
 _ON_TIMEOUT: set[RetryCondition] = {"5xx", "gateway-error", "reset"}
 """The conditions that include a try without a response within perTryTimeout."""
@@ -52,17 +51,17 @@ def of_deadlines(methods: Iterable[model.Grant]) -> Bound | None:
 
 
 def retry_faults(
-    resource: Resource, retries: shapes.Retries | None, bound: Bound
+    resource: Resource, route: Place, retries: shapes.Retries, bound: Bound
 ) -> Iterator[ConfigFault]:
-    """Yield an error for a try or a back-off that a call has no time for.
+    """Yield an error for a try or a back-off that a call of the route has no time for.
 
     Envoy ignores a perTryTimeout that is not shorter than the timeout. It draws each back-off at
     random, from zero, so a policy is refused only if its tries do not fit without any wait.
     """
-    if retries is None or retries.attempts == 0:
+    if retries.attempts == 0:
         return
-    yield from _shorter(resource, (*_RETRIES, "backoff"), retries.backoff, bound)
-    at = (*_RETRIES, "perTryTimeout")
+    yield from _shorter(resource, (*route, "retries", "backoff"), retries.backoff, bound)
+    at = (*route, "retries", "perTryTimeout")
     found = list(_shorter(resource, at, retries.per_try_timeout, bound))
     yield from found
     if found or retries.per_try_timeout is None or _ON_TIMEOUT.isdisjoint(retries.retry_on or ()):
@@ -77,12 +76,12 @@ def retry_faults(
 
 
 def connect_faults(
-    resource: Resource, pool: shapes.ConnectionPool | None, bound: Bound
+    resource: Resource, pool: shapes.ConnectionPool | None, bound: Bound, policy: Place
 ) -> Iterator[ConfigFault]:
     """Yield an error for a timeout of connections that a call always reaches first."""
     tcp = pool.tcp if pool else None
     if tcp:
-        place = (*_POLICY, "connectionPool", "tcp", "connectTimeout")
+        place = (*policy, "connectionPool", "tcp", "connectTimeout")
         yield from _shorter(resource, place, tcp.connect_timeout, bound)
 
 
@@ -95,7 +94,11 @@ def _shorter(
 
 
 def breaker_faults(
-    resource: Resource, found: shapes.OutlierDetection | None, *, partner: bool
+    resource: Resource,
+    found: shapes.OutlierDetection | None,
+    *,
+    partner: bool,
+    policy: Place = _POLICY,
 ) -> Iterator[ConfigFault]:
     """Yield an error for a circuit breaker that never opens, or that closes too late.
 
@@ -104,7 +107,7 @@ def breaker_faults(
     """
     if found is None:
         return
-    at = (*_POLICY, "outlierDetection")
+    at = (*policy, "outlierDetection")
     split = found.split_external_local_origin_errors
     unlimited = split and found.consecutive_local_origin_failures is None
     if unlimited:

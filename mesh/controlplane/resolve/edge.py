@@ -97,7 +97,7 @@ def _edge(
     classes = {**limits.per_customer, **limits.per_public_address, **limits.per_partner}
     partners = {each.name: tuple(each.principals) for each in policy.partners}
     workload = around.workload
-    public = certificate(around.endpoints, tls.credential_name)
+    public = certificate(around.endpoints, tls.credential_name, tls.credential_name)
     return model.Edge(
         workload=replace(
             workload,
@@ -106,7 +106,7 @@ def _edge(
         ),
         listen=parse_address(around.endpoints.gateway.listen),
         certificate=public,
-        webhook_authority=webhook_authority(around.endpoints),
+        webhook_authority=webhook_authority(around.endpoints, public.name),
         tls_versions=(_TLS[tls.min_protocol_version], _TLS[tls.max_protocol_version]),
         issuer=_issuer(rule.jwt_rules[0], policy.limits),
         per_address=_bucket(limits.per_address),

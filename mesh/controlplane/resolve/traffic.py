@@ -1,52 +1,27 @@
-"""The traffic policy of each host, from DestinationRule, VirtualService and ServiceEntry.
+"""What callers know of each host, from DestinationRule, VirtualService and ServiceEntry."""
 
-A value that a rule leaves out gets its default here, so that nothing is unlimited.
-"""
-
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from mesh.controlplane import model
-from mesh.controlplane.drain import CALL_MS_MAX
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.documents import Place
 from mesh.controlplane.ingest.endpoints import Endpoints
 from mesh.controlplane.ingest.faults import Absent, ConfigFault, Findings, MeshFault
+from mesh.controlplane.ingest.fields import suggestion
 from mesh.controlplane.ingest.resources import Resource, of_kind
-from mesh.controlplane.ingest.values import RetryCondition, milliseconds
-from mesh.controlplane.resolve import bounds
-from mesh.controlplane.resolve.places import (
-    SERVICE_HOSTS,
-    credential,
-    parse_address,
-)
+from mesh.controlplane.resolve import bounds, policy
+from mesh.controlplane.resolve.places import SERVICE_HOSTS, credential, parse_address
+from mesh.controlplane.resolve.route_checks import Target, contracts_of, route_faults
+from mesh.controlplane.resolve.routes import routes
+from services.contracts import GATEWAY, MethodContract
 
 _ENTRY = "ServiceEntry"
 _ROUTES = shapes.VirtualServiceSpec
 _RULES = shapes.DestinationRuleSpec
-_CAUSES: dict[RetryCondition, model.RetryCause] = {
-    "5xx": model.RetryCause.SERVER_ERROR,
-    "gateway-error": model.RetryCause.GATEWAY_ERROR,
-    "retriable-4xx": model.RetryCause.CONFLICT,
-    "envoy-ratelimited": model.RetryCause.RATE_LIMITED,
-    "reset": model.RetryCause.RESET,
-    "reset-before-request": model.RetryCause.RESET_BEFORE_REQUEST,
-    "connect-failure": model.RetryCause.CONNECT_FAILURE,
-    "refused-stream": model.RetryCause.STREAM_REFUSED,
-    "cancelled": model.RetryCause.GRPC_CANCELLED,
-    "deadline-exceeded": model.RetryCause.GRPC_DEADLINE_EXCEEDED,
-    "internal": model.RetryCause.GRPC_INTERNAL,
-    "resource-exhausted": model.RetryCause.GRPC_RESOURCE_EXHAUSTED,
-    "unavailable": model.RetryCause.GRPC_UNAVAILABLE,
-}
-_RETRY_ON = (model.RetryCause.CONNECT_FAILURE, model.RetryCause.STREAM_REFUSED)
-_BACKOFF_MS = 25
-_CONNECT_MS = 1000
-_CONNECTIONS_MAX = 256
-_REQUESTS_MAX = 1024
-_RETRIES_MAX = 32
+_POLICY: Place = ("spec", "trafficPolicy")
 _Rule = tuple[Resource, shapes.DestinationRuleSpec]
-_Route = tuple[Resource, shapes.HttpRoute]
+_Service = tuple[Resource, shapes.VirtualServiceSpec]
 
 
 def rule_of(resources: list[Resource], host: str) -> Resource | None:
@@ -60,51 +35,87 @@ def rule_of(resources: list[Resource], host: str) -> Resource | None:
 class TrafficRules:
     """Finds the rules for a host; exact names take precedence over wildcards."""
 
-    def __init__(self, resources: list[Resource], endpoints: Endpoints, findings: Findings) -> None:
+    def __init__(
+        self,
+        resources: list[Resource],
+        endpoints: Endpoints,
+        contracts: Mapping[str, MethodContract],
+        findings: Findings,
+    ) -> None:
         self._rules = of_kind(resources, _RULES)
         self._routes = of_kind(resources, _ROUTES)
         self._entries = of_kind(resources, shapes.ServiceEntrySpec)
         self._endpoints = endpoints
+        self._contracts = contracts
         self._findings = findings
         self._called: set[str] = set()
-        self._of_services: list[tuple[_Rule, _Route | None, tuple[model.Grant, ...]]] = []
+        self._of_services: list[tuple[_Rule, tuple[model.Grant, ...]]] = []
         self._unknown_called = False
         self.finished: list[Resource] = []
         """The resources that have been read completely for their host."""
         self._refuse_unknown_hosts()
         self._refuse_shared_credentials()
 
-    def of_service(self, host: str, methods: tuple[model.Grant, ...]) -> model.Traffic:
-        """Return the traffic policy for a service of the mesh, which has these methods."""
-        resource, rule = self._rule(host, host)
+    def of_service(
+        self, target: model.ServiceTarget, caller: str | None
+    ) -> tuple[model.Traffic, tuple[model.Subset, ...], tuple[model.Route, ...]]:
+        """Return the traffic policy, subsets and routes of a service as one caller sees it.
+
+        None stands for a caller to which no rule for a single caller applies.
+        """
+        resource, rule = self._rule(target.host, caller)
         if rule.traffic_policy.tls.mode != "ISTIO_MUTUAL":
-            self._findings.add(
-                resource.fault(
-                    ("spec", "trafficPolicy", "tls", "mode"),
-                    "set ISTIO_MUTUAL, which the mesh requires between services",
-                )
-            )
-        route = self._route(host)
-        traffic = _traffic(rule.traffic_policy, route[1] if route else None, timeout_ms=None)
-        self._of_services.append(((resource, rule), route, methods))
-        self._add(
-            bounds.breaker_faults(resource, rule.traffic_policy.outlier_detection, partner=False)
-        )
-        self._finish(resource, route)
-        return traffic
+            problem = "set ISTIO_MUTUAL, which the mesh requires between services"
+            self._findings.add(resource.fault((*_POLICY, "tls", "mode"), problem))
+        service = self._service(target.host)
+        hashed = _hashed(rule)
+        made = routes(service[1], caller, hashed=hashed) if service else (model.Route(),)
+        self._of_services.append(((resource, rule), target.methods))
+        detection = rule.traffic_policy.outlier_detection
+        self._add(bounds.breaker_faults(resource, detection, partner=False))
+        retried = any(each.retry for each in made) or not service
+        traffic = policy.traffic(rule.traffic_policy, made[-1], retried=retried)
+        subsets = self._subsets((resource, rule), target, traffic, made, retried=retried)
+        self._finish(resource, service)
+        return traffic, subsets, made
+
+    def _subsets(
+        self,
+        rule: _Rule,
+        target: model.ServiceTarget,
+        base: model.Traffic,
+        made: tuple[model.Route, ...],
+        *,
+        retried: bool,
+    ) -> tuple[model.Subset, ...]:
+        named = {each.subset for route in made for each in route.destinations}
+        named |= {each.subset for route in made for each in route.mirrors}
+        found: list[model.Subset] = []
+        for index, each in enumerate(rule[1].subsets or ()):
+            own, version = each.traffic_policy, each.labels["version"]
+            traffic = base
+            if own:
+                at: Place = ("spec", "subsets", index, "trafficPolicy")
+                detection = own.outlier_detection
+                self._add(bounds.breaker_faults(rule[0], detection, partner=False, policy=at))
+                traffic = policy.traffic(own, made[-1], retried=retried, base=base)
+            instances = tuple(one for one in target.instances if one.version == version)
+            if each.name in named:
+                found.append(model.Subset(each.name, instances, traffic))
+        return tuple(found)
 
     def refuse_beyond_deadlines(self) -> None:
         """Note each value that is too long for a method, once for all services of a rule."""
-        for (resource, rule), _, _ in self._of_services:
-            methods = [m for used, _, each in self._of_services if used[1] is rule for m in each]
+        for (resource, rule), _ in self._of_services:
+            methods = [m for used, each in self._of_services if used[1] is rule for m in each]
             if bound := bounds.of_deadlines(methods):
-                pool = rule.traffic_policy.connection_pool
-                self._add(bounds.connect_faults(resource, pool, bound))
-        found = [(route, methods) for _, route, methods in self._of_services if route]
-        for (resource, route), _ in found:
-            methods = [m for used, each in found if used[1] is route for m in each]
-            if bound := bounds.of_deadlines(methods):
-                self._add(bounds.retry_faults(resource, route.retries, bound))
+                pools = [(_POLICY, rule.traffic_policy.connection_pool)]
+                for index, each in enumerate(rule.subsets or ()):
+                    if each.traffic_policy:
+                        place = ("spec", "subsets", index, "trafficPolicy")
+                        pools.append((place, each.traffic_policy.connection_pool))
+                for place, pool in pools:
+                    self._add(bounds.connect_faults(resource, pool, bound, place))
 
     @contextmanager
     def all_calls_known(self) -> Generator[None]:
@@ -129,6 +140,14 @@ class TrafficRules:
                         )
                     )
 
+    def unproxied(self, host: str) -> bool:
+        """Return whether a host is called directly, and note that it is called."""
+        entry = self._entry(host)
+        if entry is None or entry.through_sidecar:
+            return False
+        self._called.add(host)
+        return True
+
     def partner(self, host: str, workload: str) -> model.Partner:
         """Return a partner with the traffic policy of one workload."""
         with self.all_calls_known():
@@ -139,43 +158,62 @@ class TrafficRules:
         if place is None:
             raise MeshFault(f"{workload} calls {host}; the endpoints file lacks its address")
         resource, rule = self._rule(host, workload)
-        found = self._route(host)
-        route = found[1] if found else None
-        timeout_ms = self._timeout_ms((resource, rule), found)
-        traffic = _traffic(rule.traffic_policy, route, timeout_ms=timeout_ms)
+        service = self._service(host)
+        made = routes(service[1], workload) if service else (model.Route(),)
+        last, retried = made[-1], any(each.retry for each in made) or not service
+        traffic = policy.traffic(rule.traffic_policy, last, retried=retried)
+        self._check_partner((resource, rule), service, made)
         tls = rule.traffic_policy.tls
         sni, names = tls.sni or host, tuple(tls.subject_alt_names or (host,))
-        self._finish(resource, found)
-        with resource.located(("spec", "trafficPolicy", "tls", "credentialName")):
+        self._finish(resource, service)
+        with resource.located((*_POLICY, "tls", "credentialName")):
             authority, client = self._credential(host, tls)
         return model.Partner(
             host=host,
             place=parse_address(place),
-            authority_sent=route.rewrite.authority if route and route.rewrite else host,
+            authority_sent=(last.rewrite.authority if last.rewrite else None) or host,
             sni=sni,
             subject_names=names,
             authority=authority,
             client=client,
             traffic=traffic,
+            routes=made,
         )
 
-    def _timeout_ms(self, rule: _Rule, route: _Route | None) -> int | None:
-        """Return the timeout of a partner; note the values that do not fit into it."""
-        resource, policy = rule[0], rule[1].traffic_policy
-        self._add(bounds.breaker_faults(resource, policy.outlier_detection, partner=True))
-        without = "without it Envoy ends a call after 15s, and Istio never ends it"
-        if route is None:
-            problem = f"add a VirtualService with a timeout: {without}"
-            fault = resource.fault(("spec", "host"), problem, absent="VirtualService")
+    def _check_partner(
+        self, rule: _Rule, service: _Service | None, made: tuple[model.Route, ...]
+    ) -> None:
+        """Note the values of a partner's rule that do not fit into the shortest timeout."""
+        resource, found = rule[0], rule[1].traffic_policy
+        self._add(bounds.breaker_faults(resource, found.outlier_detection, partner=True))
+        if rule[1].subsets:
+            problem = "a partner has one address and no subsets; remove them"
+            self._findings.add(resource.fault(("spec", "subsets"), problem))
+        if service is None:
+            problem = "add a VirtualService with a timeout: without it Envoy ends a call after 15s"
+            fault = resource.fault(
+                ("spec", "host"), f"{problem}, and Istio never ends it", absent="VirtualService"
+            )
             self._findings.add(fault)
-            return None
-        if route[1].timeout is None:
-            self._findings.add(route[0].fault(("spec", "http", 0), f"set a timeout: {without}"))
-            return None
-        bound = bounds.of_timeout(milliseconds(route[1].timeout))
-        self._add(bounds.connect_faults(resource, policy.connection_pool, bound))
-        self._add(bounds.retry_faults(route[0], route[1].retries, bound))
-        return bound.ms
+        limits = [each.timeout_ms for each in made if each.timeout_ms is not None]
+        if limits:
+            bound = bounds.of_timeout(min(limits))
+            self._add(bounds.connect_faults(resource, found.connection_pool, bound, _POLICY))
+
+    def check_routes(self, reach: Mapping[str, frozenset[str]]) -> None:
+        """Note every error in the routes of every VirtualService.
+
+        `reach` has the hosts that each workload may call.
+        """
+        workloads = frozenset((*self._endpoints.services, GATEWAY))
+        for resource, spec in self._routes:
+            host = spec.hosts[0]
+            name = host.removesuffix(SERVICE_HOSTS)
+            methods = None if name == host else contracts_of(name, self._contracts)
+            names = {s.name for _, rule in self._rules_of(host) for s in rule.subsets or ()}
+            callers = frozenset(each for each in workloads if host in reach.get(each, {host}))
+            target = Target(host, methods, frozenset(names), workloads, callers)
+            self._add(route_faults(resource, spec, target))
 
     def _add(self, faults: Iterator[ConfigFault]) -> None:
         for fault in faults:
@@ -203,43 +241,48 @@ class TrafficRules:
             raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL and a credentialName")
         return credential(self._endpoints, name, mutual=mutual)
 
-    def _finish(self, rule: Resource, route: _Route | None) -> None:
-        self.finished += [rule, *([route[0]] if route else [])]
+    def _finish(self, rule: Resource, service: _Service | None) -> None:
+        self.finished += [rule, *([service[0]] if service else [])]
 
-    def _rule(self, host: str, workload: str) -> _Rule:
+    def _rules_of(self, host: str) -> list[_Rule]:
         exact = [each for each in self._rules if each[1].host == host]
-        chosen = exact or [each for each in self._rules if _covers(each[1].host, host)]
-        fitting = [each for each in chosen if _for_workload(each[1], workload)]
-        if len(fitting) != 1:
-            problem = f"{host} needs exactly one DestinationRule, but has {len(fitting)}"
-            raise MeshFault(problem) if fitting else Absent(problem, "DestinationRule")
+        return exact or [each for each in self._rules if _covers(each[1].host, host)]
+
+    def _rule(self, host: str, workload: str | None) -> _Rule:
+        """Return the rule of a caller. As in Istio, its own one comes before the others."""
+        found = self._rules_of(host)
+        own = [each for each in found if _selected(each[1]) == workload and _selected(each[1])]
+        fitting = own or [each for each in found if _selected(each[1]) is None]
+        problem = f"{host} needs exactly one DestinationRule, but has {len(fitting)}"
+        if not fitting:
+            raise Absent(problem, "DestinationRule")
+        for another, _ in fitting[1:]:
+            raise another.fault(("spec", "host"), f"{problem}; remove this one")
         return fitting[0]
 
-    def _route(self, host: str) -> _Route | None:
-        exact = [each for each in self._routes if host in each[1].hosts]
-        wild = [each for each in self._routes if any(_covers(h, host) for h in each[1].hosts)]
-        chosen = exact or wild
-        if len(chosen) > 1:
-            raise MeshFault(f"{host} has {len(chosen)} VirtualServices; keep one")
-        return (chosen[0][0], chosen[0][1].http[0]) if chosen else None
+    def _service(self, host: str) -> _Service | None:
+        chosen = [each for each in self._routes if host in each[1].hosts]
+        for another, _ in chosen[1:]:
+            problem = f"{host} already has a VirtualService; put the routes there"
+            raise another.fault(("spec", "hosts", 0), problem)
+        return chosen[0] if chosen else None
 
     def _refuse_unknown_hosts(self) -> None:
-        known = {host for _, spec in self._entries for host in spec.hosts}
+        known = {host for _, spec in self._entries for host in spec.hosts if spec.through_sidecar}
         known |= {f"{name}{SERVICE_HOSTS}" for name in self._endpoints.services}
-        known.add(f"*{SERVICE_HOSTS}")
-        for resource, rule in self._rules:
-            if rule.host not in known:
-                self._findings.add(
-                    resource.fault(
-                        ("spec", "host"),
-                        f"{rule.host} is unknown; correct it or add a ServiceEntry",
-                        absent=_ENTRY,
-                    )
-                )
-        for resource, spec in self._routes:
-            for place, problem in _route_problems(spec, known):
-                absent = _ENTRY if place == ("spec", "hosts") else None
-                self._findings.add(resource.fault(place, problem, absent=absent))
+        wild = f"*{SERVICE_HOSTS}"
+        named: list[tuple[Resource, Place, str]] = [
+            *((each, ("spec", "hosts", 0), spec.hosts[0]) for each, spec in self._routes),
+            *(
+                (each, ("spec", "host"), rule.host)
+                for each, rule in self._rules
+                if rule.host != wild
+            ),
+        ]
+        for resource, place, host in named:
+            if host not in known:
+                problem = f"{host} is unknown; {_remedy(host, known)}, or add a ServiceEntry"
+                self._findings.add(resource.fault(place, problem, absent=_ENTRY))
 
     def _refuse_shared_credentials(self) -> None:
         """Refuse two partners with one authority: each could issue the other's certificate."""
@@ -252,90 +295,28 @@ class TrafficRules:
             if owners.setdefault(name, partner) != partner:
                 self._findings.add(
                     resource.fault(
-                        ("spec", "trafficPolicy", "tls"),
+                        (*_POLICY, "tls"),
                         f"credentialName {name} belongs to {min(owners[name])}; give each partner"
                         " one",
                     )
                 )
 
 
-def _route_problems(
-    spec: shapes.VirtualServiceSpec, known: set[str]
-) -> Iterator[tuple[Place, str]]:
-    to = {each.destination.host for route in spec.http for each in route.route}
-    if not known >= {*spec.hosts, *to}:
-        yield ("spec", "hosts"), "a host is unknown; correct it or add a ServiceEntry"
-    if to != set(spec.hosts):
-        yield ("spec", "http"), "routing to another host is not supported"
-    timeout = spec.http[0].timeout
-    if timeout and any(host.endswith(SERVICE_HOSTS) for host in spec.hosts):
-        problem = "remove it: the contracts have the timeouts of the bank's services"
-        yield ("spec", "http", 0, "timeout"), problem
-    elif timeout and milliseconds(timeout) > CALL_MS_MAX:
-        seconds = CALL_MS_MAX // 1000
-        problem = f"set at most {seconds}s: an edit ends calls that take longer"
-        yield ("spec", "http", 0, "timeout"), problem
+def _remedy(host: str, known: Iterable[str]) -> str:
+    return suggestion(host, known).removesuffix("?")
+
+
+def _hashed(rule: shapes.DestinationRuleSpec) -> bool:
+    """Return whether a rule chooses instances by a hash, for the host or for a subset."""
+    subsets = (each.traffic_policy for each in rule.subsets or () if each.traffic_policy)
+    policies = (rule.traffic_policy, *subsets)
+    return any(each.load_balancer and each.load_balancer.consistent_hash for each in policies)
 
 
 def _covers(pattern: str, host: str) -> bool:
     return pattern.startswith("*") and host.endswith(pattern[1:])
 
 
-def _for_workload(spec: shapes.DestinationRuleSpec, workload: str) -> bool:
-    selector = spec.workload_selector
-    return selector is None or selector.match_labels == {"app": workload}
-
-
-def _traffic(
-    policy: shapes.TrafficPolicy, route: shapes.HttpRoute | None, *, timeout_ms: int | None
-) -> model.Traffic:
-    balancer = policy.load_balancer
-    retry = _retry(route.retries) if route and route.retries else None
-    return model.Traffic(
-        timeout_ms=timeout_ms,
-        retry=retry,
-        breaker=_breaker(policy.outlier_detection),
-        # Without a route its VirtualService may have an error, so retries may be meant.
-        pool=_pool(
-            policy.connection_pool or shapes.ConnectionPool(), retried=bool(retry or not route)
-        ),
-        least_request=balancer is not None and balancer.simple == "LEAST_REQUEST",
-    )
-
-
-def _retry(retries: shapes.Retries) -> model.Retry | None:
-    if retries.attempts == 0:
-        return None
-    per_try, on = retries.per_try_timeout, retries.retry_on
-    return model.Retry(
-        attempts=retries.attempts,
-        on=_RETRY_ON if on is None else tuple(_CAUSES[each] for each in on),
-        per_try_timeout_ms=None if per_try is None else milliseconds(per_try),
-        backoff_ms=_BACKOFF_MS if retries.backoff is None else milliseconds(retries.backoff),
-    )
-
-
-def _breaker(detection: shapes.OutlierDetection | None) -> model.Breaker | None:
-    if detection is None:
-        return None
-    split = detection.split_external_local_origin_errors
-    return model.Breaker(
-        failures=detection.consecutive_5xx_errors,
-        reach_failures=detection.consecutive_local_origin_failures if split else None,
-        open_ms=milliseconds(detection.base_ejection_time),
-        interval_ms=milliseconds(detection.interval),
-        ejected_percent_max=detection.max_ejection_percent,
-    )
-
-
-def _pool(pool: shapes.ConnectionPool, *, retried: bool) -> model.Pool:
-    # Without retries nothing reads maxRetries, so the check reports that it has no effect.
-    tcp, http = pool.tcp or shapes.TcpPool(), pool.http or shapes.HttpPool()
-    connect = tcp.connect_timeout
-    return model.Pool(
-        connect_timeout_ms=_CONNECT_MS if connect is None else milliseconds(connect),
-        connections_max=tcp.max_connections or _CONNECTIONS_MAX,
-        pending_max=http.http1_max_pending_requests or _REQUESTS_MAX,
-        requests_max=http.http2_max_requests or _REQUESTS_MAX,
-        retries_max=(http.max_retries if retried else None) or _RETRIES_MAX,
-    )
+def _selected(spec: shapes.DestinationRuleSpec) -> str | None:
+    """Return the only workload to which a rule applies, if there is one."""
+    return spec.workload_selector.match_labels["app"] if spec.workload_selector else None

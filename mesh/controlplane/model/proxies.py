@@ -1,9 +1,4 @@
-"""The intended state of the mesh, resolved: every name has an address, every reference an object.
-
-Plain frozen values that use neither Istio's nor Envoy's types. `resolve` creates them and
-`translate` reads them. Times are in milliseconds; addresses are host and port, or a socket path.
-Text that SREs write in Envoy's own language is in `passed_on`.
-"""
+"""Workloads and their proxies, the services and partners that they reach, and the gateway."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +7,9 @@ from pathlib import Path
 
 from gateway.open_bodies import PoolLimits
 from gateway.routes import GatewayRoute
+from mesh.controlplane.model.access import Grant, Policy
+from mesh.controlplane.model.routes import Route
+from mesh.controlplane.model.traffic import Traffic
 from services.contracts import MethodContract
 
 
@@ -21,88 +19,6 @@ class Address:
 
     host: str
     port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """One method and the only mesh identities that may call it."""
-
-    path: str
-    deadline_ms: int
-    principals: tuple[str, ...]
-
-
-class RetryCause(Enum):
-    """An outcome after which a call is retried. GRPC_… are the status codes of gRPC."""
-
-    SERVER_ERROR = auto()
-    """A 5xx response, or no response."""
-    GATEWAY_ERROR = auto()
-    """A response with status 502, 503 or 504."""
-    CONFLICT = auto()
-    """A response with status 409."""
-    RATE_LIMITED = auto()
-    """A proxy's rate limit rejected the call."""
-    RESET = auto()
-    """No response: the connection or the stream broke, or the call timed out."""
-    RESET_BEFORE_REQUEST = auto()
-    """The stream broke before the request was sent."""
-    CONNECT_FAILURE = auto()
-    """The connection failed."""
-    STREAM_REFUSED = auto()
-    """The server refused the stream before it processed anything."""
-    GRPC_CANCELLED = auto()
-    GRPC_DEADLINE_EXCEEDED = auto()
-    GRPC_INTERNAL = auto()
-    GRPC_RESOURCE_EXHAUSTED = auto()
-    GRPC_UNAVAILABLE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How a call is retried. `backoff_ms` is the base of the wait before each retry."""
-
-    attempts: int
-    on: tuple[RetryCause, ...]
-    per_try_timeout_ms: int | None
-    backoff_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Breaker:
-    """`failures` in a row eject the address for `open_ms`; an open breaker answers at once.
-
-    A failure is a 5xx response or no response; 0 means that failures do not count. `reach_failures`
-    is the limit for failures to connect, which are then counted separately.
-    """
-
-    failures: int
-    reach_failures: int | None
-    open_ms: int
-    interval_ms: int
-    ejected_percent_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Limits on connections and requests to one destination."""
-
-    connect_timeout_ms: int
-    connections_max: int
-    pending_max: int
-    requests_max: int
-    retries_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Traffic policy for one destination. Without a timeout, each route has its own."""
-
-    timeout_ms: int | None
-    retry: Retry | None
-    breaker: Breaker | None
-    pool: Pool
-    least_request: bool
 
 
 class TlsVersion(Enum):
@@ -144,20 +60,57 @@ class Partner:
     authority: AuthorityFile
     client: CertificateFiles | None
     traffic: Traffic
+    routes: tuple[Route, ...] = ()
+    """In the order in which they are tried; the last one applies to every request."""
+
+
+class InstanceState(Enum):
+    """Whether an instance gets new calls."""
+
+    READY = auto()
+    DRAINING = auto()
+    """It finishes its calls and gets no new ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One process of a service, with the address of its sidecar."""
+
+    place: Address
+    version: str = ""
+    """The label `version`; empty means that it has none."""
+    state: InstanceState = InstanceState.READY
+    number: int = 0
+    """The number in the name of its proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """Some instances of a service, with the traffic policy that applies to them."""
+
+    name: str
+    instances: tuple[Instance, ...]
+    traffic: Traffic
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTarget:
-    """A service of the mesh, as its callers see it."""
+    """A service of the mesh, as one caller sees it. Equal targets of callers are one object."""
 
     name: str
     identity: str
     host: str
     """The name in config/, such as "customers.bp.svc.cluster.local"."""
     place: Address
+    """The address of the first instance."""
     methods: tuple[Grant, ...]
     grpc_services: tuple[str, ...]
     traffic: Traffic
+    instances: tuple[Instance, ...] = ()
+    subsets: tuple[Subset, ...] = ()
+    """Only those that a route names."""
+    routes: tuple[Route, ...] = ()
+    """In the order in which they are tried; the last one applies to every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +129,13 @@ class Workload:
     """The connections that the proxy accepts."""
     heap_bytes_max: int | None = None
     """The memory with which the proxy refuses requests; None means no limit."""
+    instance: int = 0
+    """The number of the process, if a service has several."""
+
+    @property
+    def node(self) -> str:
+        """The id of the proxy, as Envoy has it in `node.id`."""
+        return f"{self.name}-{self.instance}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +151,10 @@ class Sidecar:
     grants: tuple[Grant, ...]
     services: tuple[ServiceTarget, ...]
     partners: tuple[Partner, ...]
+    policies: tuple[Policy, ...] = ()
+    """What SREs deny in addition to the grants."""
+    unproxied: tuple[str, ...] = ()
+    """Databases and brokers that the service calls directly, not through its proxy."""
 
 
 @dataclass(frozen=True, slots=True)
