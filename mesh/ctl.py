@@ -1,12 +1,7 @@
-"""The mesh's command line: `render` writes Envoy's files, `check` validates without writing.
-
-python -m mesh.ctl render --endpoints .bp/mesh/endpoints.json --out .bp/envoy
-python -m mesh.ctl check
-"""
+"""Checks a configuration without a bank: `python -m mesh.ctl check`, or `bpctl mesh check`."""
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -24,7 +19,7 @@ from mesh.controlplane.resolve.traffic import rule_of
 from services import contracts
 
 CONFIG = Path(__file__).with_name("config")
-_FAULTS = (
+FAULTS = (
     *(ConfigFault, MeshFault, Faults, SnapshotFault),
     *(contracts.ContractError, validation.ValidatorMissing),
 )
@@ -147,27 +142,15 @@ def _any_places() -> endpoints.Endpoints:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return 0, or 1 with the error on standard error."""
     parser = argparse.ArgumentParser(prog="python -m mesh.ctl", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    rendering = commands.add_parser("render", help="write Envoy's files")
-    home = Path(os.environ.get("BP_HOME", ".bp"))
-    rendering.add_argument("--home", type=Path, default=home)
-    rendering.add_argument("--endpoints", type=Path)
-    rendering.add_argument("--out", type=Path)
-    checking = commands.add_parser("check", help="validate config and contracts")
-    for command in (rendering, checking):
-        command.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("command", choices=["check"])
+    parser.add_argument("--config", type=Path, default=CONFIG)
     given = parser.parse_args(arguments)
     try:
-        if given.command == "check":
-            said: dict[str, object] = {"ok": True, "proxies": check(given.config)}
-        else:
-            places = given.endpoints or given.home / "mesh" / "endpoints.json"
-            changed = render(given.config, places, given.out or given.home / "envoy")
-            said = {"changed": [str(path) for path in changed]}
-    except _FAULTS as fault:
+        proxies = check(given.config)
+    except FAULTS as fault:
         sys.stderr.write(f"{fault}\n")
         return 1
-    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.write(json.dumps({"ok": True, "proxies": proxies}) + "\n")
     return 0
 
 

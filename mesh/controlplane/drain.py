@@ -1,8 +1,9 @@
 """How long calls of a replaced listener may continue, and the options with which Envoy starts.
 
-Routes are part of their listener, so each edit of config/ or of a contract replaces it. Envoy lets
-the calls of the old listener continue for the drain time and then ends them, so the drain time has
-to be longer than every route: `resolve` refuses a longer timeout.
+An edit of a listener's own settings replaces it. If a proxy reads files, routes are part of their
+listener, so every edit replaces it. Envoy lets the calls of the old listener continue for the drain
+time and then ends them, so the drain time has to be longer than every route: `resolve` refuses a
+longer timeout.
 """
 
 DRAIN_S = 60

@@ -6,9 +6,9 @@ version everywhere.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import betterproto2
@@ -18,10 +18,12 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import Secret
 from envoy_data_plane.message_pool import default_message_pool
 
 from mesh.controlplane import model
+from mesh.controlplane.deliver.packed import Kind, Reference
+from mesh.controlplane.deliver.uses import uses
 from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.translate import sidecar
 from mesh.controlplane.translate.edge import gateway
-from mesh.controlplane.translate.parts import SecretSource
+from mesh.controlplane.translate.parts import SecretSource, in_files
 
 
 class SnapshotFault(ValueError):
@@ -30,11 +32,26 @@ class SnapshotFault(ValueError):
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource in Envoy's form. `json` uses the field names of the .proto files."""
+    """One resource in Envoy's form."""
 
     name: str
-    message: betterproto2.Message
-    json: dict[str, Any]
+    message: Listener | Cluster | Secret
+
+    @cached_property
+    def body(self) -> bytes:
+        """The packed message."""
+        return bytes(self.message)
+
+    @cached_property
+    def json(self) -> dict[str, Any]:
+        """The message as JSON, with the field names of the .proto files."""
+        plain = self.message.to_dict(casing=betterproto2.Casing.SNAKE)
+        return {"@type": type_url(self.message), **well_named(plain)}
+
+
+def type_url(message: betterproto2.Message) -> str:
+    """Return the name of a message's type, as an Any has it."""
+    return default_message_pool.type_to_url[type(message)]
 
 
 @dataclass(frozen=True)
@@ -54,23 +71,31 @@ SourceOf = Callable[[model.Workload], SecretSource]
 
 def snapshots(mesh: model.Mesh, passed_on: PassedOn, source_of: SourceOf) -> dict[str, Snapshot]:
     """Translate the whole mesh; return one snapshot for each proxy, by its name."""
-    made: dict[str, Snapshot] = {}
-    for each in mesh.sidecars:
-        source = source_of(each.workload)
-        made[each.workload.name] = _snapshot(
-            each.workload,
-            sidecar.listeners(each, source, passed_on),
-            sidecar.cluster_list(each, source),
-            sidecar.secrets(each),
-        )
-    edge, source = mesh.edge, source_of(mesh.edge.workload)
-    made[edge.workload.name] = _snapshot(
+    made = [sidecar_snapshot(each, passed_on, source_of) for each in mesh.sidecars]
+    made.append(edge_snapshot(mesh.edge, passed_on, source_of))
+    return {each.workload.name: each for each in made}
+
+
+def sidecar_snapshot(each: model.Sidecar, passed_on: PassedOn, source_of: SourceOf) -> Snapshot:
+    """Translate one sidecar."""
+    source = in_files(source_of(each.workload))
+    return _snapshot(
+        each.workload,
+        sidecar.listeners(each, source, passed_on),
+        sidecar.cluster_list(each, source),
+        sidecar.secrets(each),
+    )
+
+
+def edge_snapshot(edge: model.Edge, passed_on: PassedOn, source_of: SourceOf) -> Snapshot:
+    """Translate the gateway."""
+    source = in_files(source_of(edge.workload))
+    return _snapshot(
         edge.workload,
         gateway.listeners(edge, source, passed_on),
         gateway.cluster_list(edge, source),
         gateway.secrets(edge),
     )
-    return made
 
 
 def _snapshot(
@@ -80,32 +105,26 @@ def _snapshot(
     secrets: Iterable[Secret],
 ) -> Snapshot:
     parts = tuple(
-        tuple(_resource(each) for each in part) for part in (listeners, clusters, secrets)
+        tuple(Resource(each.name, each) for each in part) for part in (listeners, clusters, secrets)
     )
     made = Snapshot(workload, _digest([each for part in parts for each in part]), *parts)
     _refuse_inconsistent(made)
     return made
 
 
-def _resource(message: Listener | Cluster | Secret) -> Resource:
-    plain = message.to_dict(casing=betterproto2.Casing.SNAKE)
-    url = default_message_pool.type_to_url[type(message)]
-    return Resource(message.name, message, {"@type": url, **_well_named(plain)})
-
-
-def _well_named(value: Any) -> Any:
+def well_named(value: Any) -> Any:
     """Restore names such as consecutive_5xx, which the encoder splits around the digit."""
     if isinstance(value, dict):
-        return {k.replace("_5_xx", "_5xx"): _well_named(v) for k, v in value.items()}
+        return {k.replace("_5_xx", "_5xx"): well_named(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_well_named(each) for each in value]
+        return [well_named(each) for each in value]
     return value
 
 
 def _digest(resources: list[Resource]) -> str:
     digest = hashlib.sha256()
     for resource in resources:
-        digest.update(json.dumps(resource.json, sort_keys=True).encode())
+        digest.update(type_url(resource.message).encode() + resource.body)
     return digest.hexdigest()[:16]
 
 
@@ -117,33 +136,18 @@ def _refuse_inconsistent(snapshot: Snapshot) -> None:
             raise SnapshotFault(
                 f"{who}: two resources share a name, rename one of them: {sorted(names)}"
             )
-    clusters = _mentioned([each.json for each in snapshot.listeners], _cluster_names)
-    for name in sorted(clusters - {each.name for each in snapshot.clusters}):
+    named = {found for part in (snapshot.listeners, snapshot.clusters) for found in _uses(part)}
+    for name in sorted(_missing(named, Kind.CLUSTER, snapshot.clusters)):
         raise SnapshotFault(f"{who}: a route names the cluster {name}, which the snapshot lacks")
-    users = [each.json for each in (*snapshot.listeners, *snapshot.clusters)]
-    for name in sorted(_mentioned(users, _secret_names) - {each.name for each in snapshot.secrets}):
+    for name in sorted(_missing(named, Kind.SECRET, snapshot.secrets)):
         raise SnapshotFault(
             f"{who}: a TLS context names the secret {name}, which the snapshot lacks"
         )
 
 
-def _mentioned(value: Any, found_in: Callable[[dict[str, Any]], set[str]]) -> set[str]:
-    if isinstance(value, dict):
-        inner = {name for part in value.values() for name in _mentioned(part, found_in)}
-        return inner | found_in(value)
-    if isinstance(value, list):
-        return {name for part in value for name in _mentioned(part, found_in)}
-    return set()
+def _uses(resources: Iterable[Resource]) -> set[Reference]:
+    return {found for each in resources for found in uses(each.message)}
 
 
-def _cluster_names(value: dict[str, Any]) -> set[str]:
-    named = value.get("cluster")
-    return {named} if isinstance(named, str) else set()
-
-
-def _secret_names(value: dict[str, Any]) -> set[str]:
-    found = [
-        value.get("validation_context_sds_secret_config"),
-        *(value.get("tls_certificate_sds_secret_configs") or []),
-    ]
-    return {each["name"] for each in found if each}
+def _missing(named: set[Reference], kind: Kind, present: Iterable[Resource]) -> set[str]:
+    return {name for sort, name in named if sort is kind} - {each.name for each in present}

@@ -85,7 +85,7 @@ def _run(folder: Path, start: dict[str, Any], **resources: list[dict[str, Any]])
     """Return why Envoy refuses these resources, or None; it validates no others."""
     path = folder / "envoy.json"
     path.write_text(json.dumps({**start, "static_resources": resources}))
-    command = (str(_envoy()), "--mode", "validate", "--log-level", "critical", "-c", str(path))
+    command = (str(envoy()), "--mode", "validate", "--log-level", "critical", "-c", str(path))
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=_RUN_S_MAX, cwd=folder
     )
@@ -108,7 +108,8 @@ def brief(reason: str) -> str:
     return f"{'.'.join(each[2] for each in known)}: {known[-1][3]}"
 
 
-def _envoy() -> Path:
+def envoy() -> Path:
+    """Return the path of Envoy. Raises ValidatorMissing."""
     found = importlib.util.find_spec("envoy")
     for place in (found.submodule_search_locations or []) if found else []:
         path = Path(place) / "_bin" / "envoy"

@@ -1,5 +1,7 @@
 """The bootstrap of a proxy: its name, its admin socket and the sources of its resources."""
 
+from pathlib import Path
+
 from envoy_data_plane.envoy.config.bootstrap import v3 as bootstrap
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.overload import v3 as overload
@@ -9,12 +11,21 @@ from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections 
 from envoy_data_plane.envoy.extensions.resource_monitors.fixed_heap import v3 as heap
 
 from mesh.controlplane import model
-from mesh.controlplane.translate.parts import packed, unix
+from mesh.controlplane.translate.clusters import CONTROL_PLANE, control_plane_cluster
+from mesh.controlplane.translate.parts import by_stream, packed, span, unix
 
 _ADMIN_MODE = 0o600
+_RECONNECT_MS, _RECONNECT_MS_MAX = 100, 5_000
+"""The back-off of a proxy without its stream: a random wait that grows from the first to the
+second."""
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _STOP_AT, _SHRINK_AT = 1.0, 0.9
 """The shares of the largest heap at which requests are refused, and free pages returned."""
+
+
+def node_id(workload: model.Workload) -> str:
+    """Return the name by which the control plane knows a proxy."""
+    return workload.node
 
 
 def bootstrap_of(
@@ -23,13 +34,64 @@ def bootstrap_of(
     clusters: core.ConfigSource,
 ) -> bootstrap.Bootstrap:
     """Return a bootstrap whose listeners and clusters come from the two sources."""
-    return bootstrap.Bootstrap(
-        node=core.Node(id=f"{workload.name}-0", cluster=workload.name),
-        admin=bootstrap.Admin(address=unix(workload.admin_socket, mode=_ADMIN_MODE)),
-        dynamic_resources=bootstrap.BootstrapDynamicResources(
-            lds_config=listeners, cds_config=clusters
+    return _bootstrap(
+        workload,
+        bootstrap.BootstrapDynamicResources(lds_config=listeners, cds_config=clusters),
+    )
+
+
+def bootstrap_by_stream(workload: model.Workload, socket: Path) -> bootstrap.Bootstrap:
+    """Return a bootstrap of a proxy that gets everything by one stream.
+
+    `socket` is the control plane's Unix socket for this proxy alone, so it is the identity.
+    """
+    made = _bootstrap(
+        workload,
+        bootstrap.BootstrapDynamicResources(
+            lds_config=by_stream(), cds_config=by_stream(), ads_config=_stream()
         ),
+    )
+    made.static_resources = bootstrap.BootstrapStaticResources(
+        clusters=[control_plane_cluster(socket)]
+    )
+    return made
+
+
+def validation_bootstrap() -> bootstrap.Bootstrap:
+    """Return a bootstrap with which Envoy validates resources that name others by the stream."""
+    return bootstrap.Bootstrap(
+        node=core.Node(id="validation", cluster="validation"),
+        dynamic_resources=bootstrap.BootstrapDynamicResources(ads_config=_stream()),
+        static_resources=bootstrap.BootstrapStaticResources(
+            clusters=[control_plane_cluster(Path("/run/ads.sock"))]
+        ),
+    )
+
+
+def _bootstrap(
+    workload: model.Workload, resources: bootstrap.BootstrapDynamicResources
+) -> bootstrap.Bootstrap:
+    return bootstrap.Bootstrap(
+        node=core.Node(id=node_id(workload), cluster=workload.name),
+        admin=bootstrap.Admin(address=unix(workload.admin_socket, mode=_ADMIN_MODE)),
+        dynamic_resources=resources,
         overload_manager=_overload_manager(workload),
+    )
+
+
+def _stream() -> core.ApiConfigSource:
+    """Return the stream. Proxies that lost it come back after different times."""
+    back_off = core.BackoffStrategy(
+        base_interval=span(_RECONNECT_MS), max_interval=span(_RECONNECT_MS_MAX)
+    )
+    service = core.GrpcServiceEnvoyGrpc(
+        cluster_name=CONTROL_PLANE, retry_policy=core.RetryPolicy(retry_back_off=back_off)
+    )
+    return core.ApiConfigSource(
+        api_type=core.ApiConfigSourceApiType.DELTA_GRPC,
+        transport_api_version=core.ApiVersion.V3,
+        set_node_on_first_message_only=True,
+        grpc_services=[core.GrpcService(envoy_grpc=service)],
     )
 
 

@@ -4,6 +4,8 @@ Certificates come by SDS, so a renewed certificate is loaded without a dropped c
 the mesh every connection uses TLS 1.3 with a client certificate.
 """
 
+from dataclasses import dataclass
+
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
@@ -20,6 +22,19 @@ _VERSIONS = {
 }
 _URI = tls.SubjectAltNameMatcherSanType.URI
 _DNS = tls.SubjectAltNameMatcherSanType.DNS
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSecrets:
+    """The names of a workload's own secrets: the same for all workloads, so clusters are equal."""
+
+    certificate: str
+    authority: str
+
+
+def own_secrets(workload: model.Workload) -> OwnSecrets:
+    """Return the names of a workload's own secrets."""
+    return OwnSecrets(workload.certificate.name, workload.authority.name)
 
 
 def certificate_secret(files: model.CertificateFiles) -> tls.Secret:
@@ -45,12 +60,23 @@ def authority_secret(file: model.AuthorityFile) -> tls.Secret:
     )
 
 
+def workload_secrets(workload: model.Workload) -> list[tls.Secret]:
+    """Return the secrets that every proxy has: its own certificate and the mesh's authority."""
+    return [certificate_secret(workload.certificate), authority_secret(workload.authority)]
+
+
+def partner_secrets(partner: model.Partner) -> list[tls.Secret]:
+    """Return the secrets with which a partner is called."""
+    own = [] if partner.client is None else [certificate_secret(partner.client)]
+    return [authority_secret(partner.authority), *own]
+
+
 def inbound_socket(
     workload: model.Workload, peer_prefix: str, source: SecretSource
 ) -> core.TransportSocket:
     """Return the server side of mesh TLS: a client must have an identity of the trust domain."""
     peers = _san(_URI, prefix(peer_prefix))
-    context = _mesh_context(workload, source, peers)
+    context = _mesh_context(own_secrets(workload), source, peers)
     context.alpn_protocols = ["h2"]
     return _socket(
         tls.DownstreamTlsContext(common_tls_context=context, require_client_certificate=True)
@@ -58,10 +84,10 @@ def inbound_socket(
 
 
 def mesh_socket(
-    workload: model.Workload, target: model.ServiceTarget, source: SecretSource
+    target: model.ServiceTarget, own: OwnSecrets, source: SecretSource
 ) -> core.TransportSocket:
     """Return the client side of mesh TLS: the server must have exactly one identity."""
-    context = _mesh_context(workload, source, _san(_URI, exact(target.identity)))
+    context = _mesh_context(own, source, _san(_URI, exact(target.identity)))
     context.alpn_protocols = ["h2"]
     return _socket(tls.UpstreamTlsContext(common_tls_context=context, sni=target.name))
 
@@ -92,12 +118,12 @@ def edge_socket(edge: model.Edge, source: SecretSource) -> core.TransportSocket:
 
 
 def _mesh_context(
-    workload: model.Workload, source: SecretSource, peer: tls.SubjectAltNameMatcher
+    own: OwnSecrets, source: SecretSource, peer: tls.SubjectAltNameMatcher
 ) -> tls.CommonTlsContext:
     return tls.CommonTlsContext(
         tls_params=_versions(model.TlsVersion.V1_3, model.TlsVersion.V1_3),
-        tls_certificate_sds_secret_configs=[_reference(workload.certificate.name, source)],
-        combined_validation_context=_validation(workload.authority.name, [peer], source),
+        tls_certificate_sds_secret_configs=[_reference(own.certificate, source)],
+        combined_validation_context=_validation(own.authority, [peer], source),
     )
 
 

@@ -5,11 +5,19 @@ bucket, bodies that have not arrived yet, body size, request check, transcoding.
 come first; the gateway buffers a body without a token only for a public method.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import betterproto2
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.listener import v3 as listener
 from envoy_data_plane.envoy.extensions.filters.http.buffer import v3 as buffer
 from envoy_data_plane.envoy.extensions.filters.http.cors import v3 as cors
+from envoy_data_plane.envoy.extensions.filters.http.grpc_json_transcoder import v3 as transcoder
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
+from envoy_data_plane.envoy.extensions.filters.http.local_ratelimit import v3 as local
+from envoy_data_plane.envoy.extensions.filters.http.lua import v3 as lua
 from envoy_data_plane.envoy.extensions.filters.http.rbac import v3 as rbac_filter
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import (
@@ -20,6 +28,7 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from mesh.controlplane import model
 from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.translate import tls
+from mesh.controlplane.translate.counters import PEER, call_counters
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.edge.bodies import open_bodies_filter
 from mesh.controlplane.translate.edge.caller import caller_filter
@@ -29,12 +38,17 @@ from mesh.controlplane.translate.edge.routes import route_configuration
 from mesh.controlplane.translate.edge.tokens import jwt_filter
 from mesh.controlplane.translate.edge.transcoding import request_check_filter, transcoder_filter
 from mesh.controlplane.translate.http import (
+    FAULT,
     access_log,
+    discovered,
+    extension,
+    fault_filter,
     http_filter,
     network_filter,
     router_filter,
+    set_routes,
 )
-from mesh.controlplane.translate.parts import SecretSource, exact, packed, prefix, span, tcp
+from mesh.controlplane.translate.parts import Sources, exact, packed, prefix, span, tcp
 
 EDGE = "edge"
 _BUFFER_BYTES = 131072
@@ -47,11 +61,14 @@ gateway.yaml."""
 _NOT_OF_GRPC = "[^:]*[^:0-9a-z_.-].*"
 
 
-def edge_listener(edge: model.Edge, source: SecretSource, passed_on: PassedOn) -> listener.Listener:
+def edge_listener(edge: model.Edge, sources: Sources, passed_on: PassedOn) -> listener.Listener:
     """Return the one listener of the gateway."""
+    manager = _manager(edge, passed_on)
+    set_routes(manager, EDGE, lambda: route_configuration(edge), sources)
+    manager.http_filters = [step.placed(edge, sources) for step in _STEPS]
     chain = listener.FilterChain(
-        filters=[network_filter(_manager(edge, passed_on))],
-        transport_socket=tls.edge_socket(edge, source),
+        filters=[network_filter(manager)],
+        transport_socket=tls.edge_socket(edge, sources.secret),
         transport_socket_connect_timeout=span(tls.HANDSHAKE_MS_MAX),
     )
     return listener.Listener(
@@ -70,9 +87,7 @@ def _manager(edge: model.Edge, passed_on: PassedOn) -> hcm.HttpConnectionManager
     return hcm.HttpConnectionManager(
         codec_type=hcm.HttpConnectionManagerCodecType.AUTO,
         stat_prefix=EDGE,
-        access_log=[access_log(edge.workload, passed_on)],
-        route_config=route_configuration(edge),
-        http_filters=_filters(edge),
+        access_log=[access_log(edge.workload, passed_on), call_counters(PEER)],
         local_reply_config=local_replies(edge.cors),
         early_header_mutation_extensions=[_strip_foreign_headers()],
         use_remote_address=True,
@@ -132,17 +147,60 @@ def _removal(key: matcher.StringMatcher) -> mutation_rules.HeaderMutation:
     )
 
 
-def _filters(edge: model.Edge) -> list[hcm.HttpFilter]:
-    return [
-        address_limit(edge),
-        http_filter(names.CORS, cors.Cors()),
-        caller_filter(edge),
-        jwt_filter(edge),
-        http_filter(names.RBAC, rbac_filter.Rbac()),
-        class_limit(edge),
-        open_bodies_filter(edge),
-        http_filter(names.BUFFER, buffer.Buffer(max_request_bytes=edge.limits.body_bytes)),
-        request_check_filter(edge),
-        transcoder_filter(edge),
-        router_filter(),
-    ]
+def _cors_filter(_edge: model.Edge) -> hcm.HttpFilter:
+    return http_filter(names.CORS, cors.Cors())
+
+
+def _access_filter(_edge: model.Edge) -> hcm.HttpFilter:
+    return http_filter(names.RBAC, rbac_filter.Rbac())
+
+
+def _buffer_filter(edge: model.Edge) -> hcm.HttpFilter:
+    return http_filter(names.BUFFER, buffer.Buffer(max_request_bytes=edge.limits.body_bytes))
+
+
+def _fault_filter(_edge: model.Edge) -> hcm.HttpFilter:
+    return fault_filter()
+
+
+def _router(_edge: model.Edge) -> hcm.HttpFilter:
+    return router_filter()
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A filter. With a type of `settings`, these come from config/ or the contracts."""
+
+    name: str
+    made: Callable[[model.Edge], hcm.HttpFilter]
+    settings: type[betterproto2.Message] | None = None
+
+    def placed(self, edge: model.Edge, sources: Sources) -> hcm.HttpFilter:
+        """Return the filter for the listener: itself, or a reference to an extension."""
+        if sources.streamed and self.settings is not None:
+            return discovered(self.name, self.settings)
+        return self.made(edge)
+
+
+_STEPS = (
+    _Step(names.LIMIT_ADDRESS, address_limit, local.LocalRateLimit),
+    _Step(names.CORS, _cors_filter),
+    _Step(names.CALLER, caller_filter, lua.Lua),
+    _Step(names.JWT, jwt_filter, jwt.JwtAuthentication),
+    _Step(names.RBAC, _access_filter),
+    _Step(names.LIMIT_CLASS, class_limit, local.LocalRateLimit),
+    _Step(names.OPEN_BODIES, open_bodies_filter, lua.Lua),
+    _Step(names.BUFFER, _buffer_filter, buffer.Buffer),
+    _Step(names.LUA, request_check_filter, lua.Lua),
+    _Step(names.TRANSCODER, transcoder_filter, transcoder.GrpcJsonTranscoder),
+    # After the transcoder, so that it turns the answer of a fault into one of the REST API.
+    _Step(FAULT, _fault_filter),
+    _Step("router", _router),
+)
+"""The filters in their order. In the stream form each with settings is a resource of its own, so an
+edit replaces only this filter, and the token filter keeps its keys."""
+
+
+def edge_extensions(edge: model.Edge) -> list[core.TypedExtensionConfig]:
+    """Return the settings of filters that the listener names in the stream form."""
+    return [extension(step.made(edge)) for step in _STEPS if step.settings is not None]

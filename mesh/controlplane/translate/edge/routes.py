@@ -1,7 +1,7 @@
 """The gateway's Envoy routes: one for each REST binding, with everything its policy requires."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any as Anything
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.rbac import v3 as rbac
@@ -26,8 +26,9 @@ from mesh.controlplane.translate.clusters import service_cluster_name
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.edge.bodies import body_bytes_max, open_body_metadata
 from mesh.controlplane.translate.edge.limits import LARGE
-from mesh.controlplane.translate.http import retry_policy
-from mesh.controlplane.translate.parts import exact, header, packed, span, struct
+from mesh.controlplane.translate.edge.targets import reached
+from mesh.controlplane.translate.host_routes import completed
+from mesh.controlplane.translate.parts import exact, header, packed, struct
 from services.contracts import Audience
 
 _BUCKETS = {
@@ -42,24 +43,35 @@ _FORBIDDEN = {
     Audience.PUBLIC: ORIGIN_FORBIDDEN,
 }
 """The 403 of a route, by the audience of its method."""
+NAME = "edge"
 _GET, _HEAD = "GET", "HEAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings of the gateway that its routes depend on."""
+
+    limits: model.EdgeLimits
+    cors: model.Cors
+    partner_principals: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+Piece = tuple[Anything, ...]
+"""A pure function that returns routes, and its arguments."""
 
 
 def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
     """Return every route of the gateway, in one virtual host with CORS."""
-    retries = {target.name: target.traffic.retry for target in edge.services}
-    host = route.VirtualHost(
-        name="edge",
+    host = virtual_host(edge)
+    host.routes = [made for make, *given in pieces(edge) for made in make(*given)]
+    return route.RouteConfiguration(name=NAME, virtual_hosts=[host])
+
+
+def virtual_host(edge: model.Edge) -> route.VirtualHost:
+    """Return the virtual host without its routes."""
+    return route.VirtualHost(
+        name=NAME,
         domains=["*"],
-        routes=[
-            _two_hosts(),
-            *(_no_length(each) for each in edge.routes if each.accepts_large),
-            *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
-            *_head_routes(edge, retries),
-            *_options_routes(edge),
-            *_unknown_preflights(edge),
-            *_refusals(edge.routes),
-        ],
         typed_per_filter_config={names.CORS: packed(_cors(edge))},
         response_headers_to_add=[
             header("cache-control", "no-store"),
@@ -73,45 +85,75 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
         # Callers need not know which transport the gateway uses to reach the services.
         response_headers_to_remove=["grpc-accept-encoding"],
     )
-    return route.RouteConfiguration(name="edge", virtual_hosts=[host])
 
 
-def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> route.Route:
-    return route.Route(
-        name=each.name,
-        match=_match(each, each.verb),
-        route=route.RouteAction(
-            cluster=service_cluster_name(each.deployable),
-            # Services get their own name as the authority, as they do from other services.
-            host_rewrite_literal=each.deployable,
-            timeout=span(each.deadline_ms),
-            retry_policy=retry_policy(retry),
-        ),
-        metadata=_metadata(edge, each),
-        # Public methods verify no token, so services must not see one.
-        request_headers_to_remove=(["authorization"] if each.audience is Audience.PUBLIC else []),
-        typed_per_filter_config=_per_filter(edge, each),
-    )
-
-
-def _head_routes(edge: model.Edge, retries: Mapping[str, model.Retry | None]) -> list[route.Route]:
-    """Let HEAD pass where GET does (RFC 9110, 9.1); the Lua filter then turns it into a GET."""
+def pieces(edge: model.Edge) -> list[Piece]:
+    """Return what makes the routes, in their order, so that unchanged routes need not be made."""
+    rules = Rules(edge.limits, edge.cors, edge.partner_principals)
+    targets = {target.name: target for target in edge.services}
+    called = [(rules, each, targets[each.deployable]) for each in edge.routes]
     return [
-        replace(
-            _route(edge, each, retries[each.deployable]),
-            name=f"{_HEAD} {each.name}",
-            match=_match(each, _HEAD),
-        )
-        for each in edge.routes
-        if each.verb == _GET
+        (_first_routes, edge.routes),
+        *((_routes, *each) for each in called),
+        *((_head_routes, *each) for each in called),
+        (_last_routes, edge.routes, edge.cors.allow_origins, edge.services[0].name),
     ]
 
 
-def _metadata(edge: model.Edge, each: GatewayRoute) -> core.Metadata:
+def _first_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
+    return [
+        _two_hosts(),
+        *(_no_length(each) for each in routes if each.accepts_large),
+    ]
+
+
+def _last_routes(
+    routes: tuple[GatewayRoute, ...], origins: tuple[str, ...], any_service: str
+) -> list[route.Route]:
+    return [
+        *_options_routes(routes),
+        *_unknown_preflights(origins, any_service),
+        *_refusals(routes),
+    ]
+
+
+def _routes(
+    rules: Rules, each: GatewayRoute, target: model.ServiceTarget, verb: str = ""
+) -> list[route.Route]:
+    """Return a route for each route of the service that may apply."""
+    found: list[route.Route] = []
+    for one, left, action in reached(each, target):
+        match = _match(each, verb or each.verb)
+        made = route.Route(
+            name=each.name,
+            match=replace(match, headers=[*match.headers, *left]),
+            route=action,
+            metadata=_metadata(rules, each),
+            typed_per_filter_config=_per_filter(rules, each),
+        )
+        completed(made, one)
+        if each.audience is Audience.PUBLIC:
+            # Public methods verify no token, so services must not see one.
+            made.request_headers_to_remove.append("authorization")
+        found.append(made)
+    return found
+
+
+def _head_routes(
+    rules: Rules, each: GatewayRoute, target: model.ServiceTarget
+) -> list[route.Route]:
+    """Let HEAD pass where GET does (RFC 9110, 9.1); the Lua filter then turns it into a GET."""
+    if each.verb != _GET:
+        return []
+    found = _routes(rules, each, target, _HEAD)
+    return [replace(made, name=f"{_HEAD} {each.name}") for made in found]
+
+
+def _metadata(rules: Rules, each: GatewayRoute) -> core.Metadata:
     """Return the metadata that filters read: keys for Lua, the bucket, texts of a 403 and a 413."""
     customer = each.audience is Audience.CUSTOMER
     scopes = {"scopes": " ".join(each.scopes)} if customer else {}
-    bytes_max = body_bytes_max(edge.limits, each)
+    bytes_max = body_bytes_max(rules.limits, each)
     said = {
         **_forbidden(_FORBIDDEN[each.audience], scopes),
         names.TOO_LARGE_MESSAGE: too_large_message(bytes_max),
@@ -122,7 +164,7 @@ def _metadata(edge: model.Edge, each: GatewayRoute) -> core.Metadata:
     lua = {"method": each.method, "route": each.name, "body_bytes_max": bytes_max}
     found = {
         names.LUA: struct(lua),
-        names.OPEN_BODIES: struct(open_body_metadata(edge.limits, each)),
+        names.OPEN_BODIES: struct(open_body_metadata(rules.limits, each)),
         names.EDGE: struct(said),
     }
     return core.Metadata(filter_metadata=found)
@@ -144,26 +186,26 @@ def _match(each: GatewayRoute, verb: str | None) -> route.RouteMatch:
     return route.RouteMatch(safe_regex=matcher.RegexMatcher(regex=each.regex), headers=headers)
 
 
-def _per_filter(edge: model.Edge, each: GatewayRoute) -> dict[str, Any]:
-    config = {names.RBAC: packed(rbac_filter.RbacPerRoute(rbac=_authorization(edge, each)))}
+def _per_filter(rules: Rules, each: GatewayRoute) -> dict[str, Any]:
+    config = {names.RBAC: packed(rbac_filter.RbacPerRoute(rbac=_authorization(rules, each)))}
     if each.audience is Audience.CUSTOMER:
         config[names.JWT] = packed(jwt.PerRouteConfig(requirement_name=names.CUSTOMER_REQUIREMENT))
-    bytes_max = body_bytes_max(edge.limits, each)
-    if bytes_max != edge.limits.body_bytes:
+    bytes_max = body_bytes_max(rules.limits, each)
+    if bytes_max != rules.limits.body_bytes:
         limit = buffer.Buffer(max_request_bytes=bytes_max)
         config[names.BUFFER] = packed(buffer.BufferPerRoute(buffer=limit))
     return config
 
 
-def _authorization(edge: model.Edge, each: GatewayRoute) -> rbac_filter.Rbac:
+def _authorization(rules: Rules, each: GatewayRoute) -> rbac_filter.Rbac:
     if each.audience is Audience.CUSTOMER:
         principal = _all_scopes(each.scopes)
     elif each.audience is Audience.PARTNER:
-        known = dict(edge.partner_principals)
+        known = dict(rules.partner_principals)
         identities = [identity for name in each.partners for identity in known[name]]
         principal = rbac.Principal(or_ids=rbac.PrincipalSet(ids=[_peer(i) for i in identities]))
     else:
-        principal = _no_foreign_site(edge.cors.allow_origins)
+        principal = _no_foreign_site(rules.cors.allow_origins)
     policy = rbac.Policy(permissions=[rbac.Permission(any=True)], principals=[principal])
     return rbac_filter.Rbac(
         rules=rbac.Rbac(action=rbac.RbacAction.ALLOW, policies={each.name: policy})
@@ -216,7 +258,7 @@ def _claim(found: matcher.MetadataMatcher) -> rbac.Principal:
     )
 
 
-def _options_routes(edge: model.Edge) -> list[route.Route]:
+def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
     """Answer OPTIONS with the verbs that a path allows; the CORS filter answers preflights.
 
     The CORS filter works only on routes with a cluster, so the Lua filter answers, not the route.
@@ -227,15 +269,15 @@ def _options_routes(edge: model.Edge) -> list[route.Route]:
             match=_match(each, "OPTIONS"),
             route=route.RouteAction(cluster=service_cluster_name(each.deployable)),
             metadata=core.Metadata(
-                filter_metadata={names.LUA: struct({"allow": _verbs(edge.routes, path)})}
+                filter_metadata={names.LUA: struct({"allow": _verbs(routes, path)})}
             ),
             typed_per_filter_config=_without(names.BUFFER),
         )
-        for path, each in _by_template(edge.routes).items()
+        for path, each in _by_template(routes).items()
     ]
 
 
-def _unknown_preflights(edge: model.Edge) -> list[route.Route]:
+def _unknown_preflights(origins: tuple[str, ...], any_service: str) -> list[route.Route]:
     """Let the CORS filter answer a preflight of an unknown path, so that the app can read the 404.
 
     The filter answers every request that these routes match, so none reaches the cluster.
@@ -252,10 +294,10 @@ def _unknown_preflights(edge: model.Edge) -> list[route.Route]:
                 prefix="/",
                 headers=[verb, asked, _from_origin(origin)],
             ),
-            route=route.RouteAction(cluster=service_cluster_name(edge.services[0].name)),
+            route=route.RouteAction(cluster=service_cluster_name(any_service)),
             typed_per_filter_config=_without(names.BUFFER),
         )
-        for origin in edge.cors.allow_origins
+        for origin in origins
     ]
 
 
