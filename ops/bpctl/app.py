@@ -20,6 +20,7 @@ COMMANDS = {
     "auth": "ops.bpctl.auth",
     "ledger": "ops.bpctl.ledger",
     "audit": "ops.bpctl.audit",
+    "mesh": "ops.bpctl.mesh.commands",
     "status": "sandbox.commands.status",
     "sandbox": "sandbox.commands.partners",
     "load": "sandbox.commands.load",
@@ -38,7 +39,6 @@ def build(first: str | None = None) -> typer.Typer:
         cls=Commands,
         help="Inspect and control the bank that runs on this machine.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_show_locals=False,
     )
     app.callback()(_keep_first_word)

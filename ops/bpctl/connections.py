@@ -151,8 +151,8 @@ def call(
 class _SocketConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("partner", timeout=scaled_s(HTTP_TIMEOUT_S))
+    def __init__(self, path: Path, within_s: float) -> None:
+        super().__init__("partner", timeout=within_s)
         self._path = str(path)
 
     def connect(self) -> None:
@@ -168,9 +168,13 @@ def call_socket(
     body: Any = None,
     headers: dict[str, str] | None = None,
     refused: Refusal | None = None,
+    waits_s: float = 0.0,
 ) -> Any:
-    """Send an HTTP request over the Unix socket `path`, as `call` does over TCP."""
-    connection = _SocketConnection(path)
+    """Send an HTTP request over the Unix socket `path`, as `call` does over TCP.
+
+    `waits_s` is how long the server may wait before it answers.
+    """
+    connection = _SocketConnection(path, scaled_s(HTTP_TIMEOUT_S) + waits_s)
     data = None if body is None else json.dumps(body)
     try:
         sent = {"Content-Type": "application/json", **(headers or {})}

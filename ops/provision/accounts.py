@@ -31,10 +31,16 @@ def public_key_pem(private_pem: str) -> str:
     )
 
 
-def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S) -> str:
-    """Return a token with the claims of a projected service-account token."""
+def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S, pod_name: str = "") -> str:
+    """Return a token with the claims of a projected service-account token.
+
+    `pod_name` is for further instances of a service; the first one is <name>-0.
+    """
     now = int(time.time())
-    pod = {"name": f"{name}-0", "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name))}
+    pod = {
+        "name": pod_name or f"{name}-0",
+        "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, pod_name or name)),
+    }
     claims = {
         "iss": ISSUER,
         "aud": [ISSUER],
@@ -63,9 +69,13 @@ def write_all(run: Path, private_pem: str) -> None:
     for name in readable_paths():
         if name == CERT_AGENT:
             continue
-        folder = run / name
-        folder.mkdir(mode=0o700, exist_ok=True)
-        write_token(folder / "token", mint(private_pem, name))
+        write_for(run / name, mint(private_pem, name))
+
+
+def write_for(folder: Path, token: str) -> None:
+    """Write a token into the folder of a process."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    write_token(folder / "token", token)
 
 
 def write_token(file: Path, token: str) -> None:

@@ -1,0 +1,1 @@
+"""`bpctl mesh …`: check, apply, compare and observe the configuration of the mesh."""
