@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ops.bpctl import connections
+from sandbox.commands import instances
 from sandbox.commands.customers import customer, face
 from sandbox.commands.outbox import outbox
 from sandbox.commands.partner_control import Json, Partner, control
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
     """Add the group `sandbox`."""
     sandbox = typer.Typer(no_args_is_help=True, help="The simulated partners of this machine.")
     sandbox.add_typer(_clock(), name="clock")
+    sandbox.add_typer(instances.group(), name="instance")
     sandbox.command("partner")(partner)
     for command in (outbox, customer, face):
         sandbox.command()(command)

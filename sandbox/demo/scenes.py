@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from ops.display import shown
 from sandbox.client import Answer, BankClient, Customer
 from sandbox.demo.login_scenes import locked_out, logged_in
+from sandbox.demo.mesh_scene import operated
 from sandbox.demo.stage import Scene, Stage
 
 OPENING = 5_000_00
@@ -169,6 +170,7 @@ SCENES: Mapping[str, Callable[[Stage, BankClient], Awaitable[None]]] = {
     "timeout": timed_out,
     "kill": killed,
     "race": raced,
+    "mesh": operated,
     "books": balanced,
     "lock-out": locked_out,
 }

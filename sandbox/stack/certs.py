@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 from cryptography import x509
 
-from ops.provision.accounts import TOKEN_TTL_S, mint, write_all
+from ops.provision.accounts import TOKEN_TTL_S, mint, write_all, write_for
 from ops.provision.bao_client import BaoClient, BaoError
 from ops.provision.roster import mesh_identities
 from ops.provision.vault import CERT_AGENT, GATEWAY_NAMES, GATEWAY_ROLE
@@ -42,6 +42,8 @@ class CertAgent:
     home: Home
     addr: str
     issuer_key: str
+    instances: dict[str, str] = field(default_factory=dict[str, str])
+    """Further instances of services, such as customers-1 -> the account whose token each has."""
     _keeper: asyncio.Task[None] | None = None
     _tokens_written: float = field(default=0.0)
 
@@ -70,7 +72,22 @@ class CertAgent:
         """Write new service-account tokens at half of their lifetime."""
         if time.monotonic() - self._tokens_written > TOKEN_TTL_S / 2 or not self._tokens_written:
             write_all(self.home.run, self.issuer_key)
+            for instance in self.instances:
+                self._write_token(instance)
             self._tokens_written = time.monotonic()
+
+    def add_instance(self, instance: str, account: str) -> None:
+        """Write a token for a further instance of a service, and renew it from now on."""
+        self.instances[instance] = account
+        self._write_token(instance)
+
+    def remove_instance(self, instance: str) -> None:
+        """Renew the token of an instance no more."""
+        self.instances.pop(instance, None)
+
+    def _write_token(self, instance: str) -> None:
+        token = mint(self.issuer_key, self.instances[instance], pod_name=instance)
+        write_for(self.home.run / instance, token)
 
     async def renew_due(self, *, all_of_them: bool = False) -> list[str]:
         """Renew certificates past half of their lifetime (or all of them); return their names."""

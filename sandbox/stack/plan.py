@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mesh.pilot.places import NAME as CONTROL_PLANE
 from ops.provision import accounts, credentials, databases, secrets, topics
 from ops.provision import vault as provision_vault
 from ops.provision.migrations import migrate
@@ -100,23 +101,31 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
         nodes.append(JobSpec("partner-authority", parts.partners.make_authority))
         nodes += parts.partners.specs(parts.mesh.gateway_url, parts.mesh.ca_file)
     if parts.mesh.exists:
-        nodes.append(JobSpec("mesh", parts.mesh.render, ("partner-authority",)))
+        control_plane = parts.mesh.control_plane
+        nodes.append(control_plane.node())
+        needs = (CONTROL_PLANE, "partner-authority")
+        nodes.append(JobSpec("mesh", control_plane.apply, needs))
         nodes += parts.mesh.sidecars()
     if (REPO / "sandbox" / "seed" / "__main__.py").exists():
         nodes.append(JobSpec("seed-data", lambda: _plant(parts), ("migrations", "vault")))
-    nodes += Services(
+    nodes += services_of(parts).specs()
+    if parts.mesh.exists:
+        nodes.append(parts.mesh.gateway())
+    known = {node.name for node in nodes}
+    starts_max = parts.settings.failed_starts_max
+    return {n.name: _bounded(_without_absent(n, known), starts_max) for n in nodes}
+
+
+def services_of(parts: Parts) -> Services:
+    """Return the bank's own processes."""
+    return Services(
         parts.home,
         parts.openbao.private_addr,
         parts.kafka.bootstrap,
         parts.settings.silent_s_max,
         parts.settings.settlement_wait_s,
         parts.settings.bcrypt_cost,
-    ).specs()
-    if parts.mesh.exists:
-        nodes.append(parts.mesh.gateway())
-    known = {node.name for node in nodes}
-    starts_max = parts.settings.failed_starts_max
-    return {n.name: _bounded(_without_absent(n, known), starts_max) for n in nodes}
+    )
 
 
 def names() -> list[str]:

@@ -12,6 +12,7 @@ from ops.provision.bao_client import BaoError
 from ops.waiting import scaled_s
 from sandbox.stack import endpoints, lock, plan
 from sandbox.stack.home import Home
+from sandbox.stack.instances import InstanceControl
 from sandbox.stack.parts import postgres_paths
 from sandbox.stack.settings import StackSettings
 from sandbox.stack.supervisor import orphans, private
@@ -40,7 +41,9 @@ def main(home: Home) -> None:
         home.remove_run()
 
 
-def _own_commands(parts: plan.Parts, stop: Callable[[], Awaitable[None]]) -> dict[str, Command]:
+def _own_commands(
+    parts: plan.Parts, supervisor: Supervisor, stop: Callable[[], Awaitable[None]]
+) -> dict[str, Command]:
     """Return the commands that the bank adds to the supervisor's, or replaces."""
 
     async def renew(_: Request) -> Answer:
@@ -50,7 +53,8 @@ def _own_commands(parts: plan.Parts, stop: Callable[[], Awaitable[None]]) -> dic
         await stop()
         return {}
 
-    return {"renew-certificates": renew, "down": down}
+    own = {"renew-certificates": renew, "down": down}
+    return {**own, **InstanceControl(parts, supervisor).commands()}
 
 
 async def _serve(home: Home) -> None:
@@ -70,9 +74,8 @@ async def _serve(home: Home) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: stopping.append(asyncio.create_task(stop())))
     caretaker = asyncio.create_task(supervisor.look_after_logs())
-    server = await ControlServer(supervisor, _own_commands(parts, stop), BaoError).serve(
-        home.control_socket
-    )
+    commands = _own_commands(parts, supervisor, stop)
+    server = await ControlServer(supervisor, commands, BaoError).serve(home.control_socket)
     await supervisor.wait_ended()
     caretaker.cancel()
     home.control_socket.unlink(missing_ok=True)

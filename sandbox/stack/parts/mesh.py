@@ -1,27 +1,27 @@
-"""Envoy: the gateway and one sidecar a service, with configuration rendered by `mesh.ctl`.
+"""Envoy: the gateway and one sidecar a service, configured by the control plane.
 
-This module chooses addresses (mesh/endpoints.json) and starts the proxies. `mesh` derives their
-configuration from the contracts and the traffic policy.
+This module chooses addresses (mesh/endpoints.json) and starts the proxies. The control plane
+derives their configuration from the contracts and the traffic policy.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import resource
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mesh.controlplane.drain import DRAIN_OPTIONS
 from mesh.controlplane.ingest.endpoints import CONNECTIONS_MAX
+from mesh.pilot.places import folder_name
 from ops.provision.roster import GATEWAY, SERVICES, Service, present
 from ops.waiting import scaled_s
 from sandbox.stack import packages
 from sandbox.stack.certs import EDGE
 from sandbox.stack.home import REPO, Home
+from sandbox.stack.parts import proxy_start
+from sandbox.stack.parts.control_plane import ControlPlane
 from sandbox.stack.parts.partners import WEBHOOK_CLIENTS, Partners
 from sandbox.stack.ports import Ports, require_free
 from sandbox.stack.supervisor import launch, private
@@ -34,6 +34,7 @@ ADMIN = "http://envoy"
 """The host in requests to an admin socket; Envoy ignores it."""
 INOTIFY_PER_PROXY = 12
 ACTIVE_STAT = "downstream_rq_active"
+INBOUND_STAT = "^http.inbound.downstream_rq_active$"
 KEYS_STAT = "jwt_authn.jwks_fetch_success"
 READY_WITHIN_S = 366 * 86_400.0
 """How long the gateway may wait for the token issuer's keys: a year, so it waits until the
@@ -42,7 +43,10 @@ nor given up."""
 LISTENS_WITHIN_S = 60.0
 """A gateway that does not listen by then is restarted: another program had taken its port."""
 OPEN_FILES_MAX = 20_000
-RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kernel")
+SIDECAR = "-sidecar"
+"""The suffix of a sidecar's name in the table of nodes."""
+FIRST_VERSION = "v1"
+"""The version of the instances with which the bank starts."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,39 @@ class GatewayProbe:
 
 
 @dataclass(frozen=True)
+class Instance:
+    """A further process of a service, with its own sidecar. Callers reach it when it is ready."""
+
+    service: Service
+    number: int
+    version: str
+    ready: bool = False
+
+    @property
+    def node(self) -> str:
+        """The name of its process and the id of its proxy."""
+        return f"{self.service.name}-{self.number}"
+
+
+@dataclass(frozen=True)
 class Mesh:
     """The proxies of one state directory."""
 
     home: Home
     ports: Ports
     partners: Partners
+    instances: dict[str, Instance] = field(default_factory=dict[str, Instance])
+    """The further instances of services, such as customers-1; they end with the bank."""
 
     @property
     def exists(self) -> bool:
-        """True when `mesh/ctl.py`, which renders the proxies, exists."""
-        return (REPO / "mesh" / "ctl.py").exists()
+        """True when `mesh/serve.py`, the control plane, exists."""
+        return (REPO / "mesh" / "serve.py").exists()
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        """The control plane of these proxies."""
+        return ControlPlane(self.home, self.endpoints)
 
     @property
     def gateway_address(self) -> str:
@@ -107,51 +133,52 @@ class Mesh:
         }
 
     def _service(self, service: Service) -> dict[str, Any]:
-        folder = self.home.run / service.name
+        first = {
+            "address": f"127.0.0.1:{self._mtls_port(service.name)}",
+            "version": FIRST_VERSION,
+        }
+        further = [self._instance(e) for e in self.instances.values() if e.service == service]
+        return {"instances": [first, *further], **self._sockets(service.name)}
+
+    def _instance(self, each: Instance) -> dict[str, Any]:
         return {
-            "mtls": f"127.0.0.1:{self._mtls_port(service)}",
+            "address": f"127.0.0.1:{self._mtls_port(each.node)}",
+            "number": each.number,
+            "version": each.version,
+            "state": "READY" if each.ready else "DRAINING",
+            **self._sockets(each.node),
+        }
+
+    def _sockets(self, name: str) -> dict[str, Any]:
+        folder = self.home.run / name
+        return {
             "app_sockets": [str(folder / "in-0.sock")],
             "outbound_socket": str(folder / "out.sock"),
             "admin_socket": str(folder / "admin.sock"),
         }
 
-    def _mtls_port(self, service: Service) -> int:
-        return self.ports.get(f"{service.name}-mtls")
-
-    async def render(self) -> None:
-        """Write the addresses and have the mesh write every proxy's configuration. Translation
-        takes seconds, so it is skipped when its inputs have not changed."""
-        file = self.home.mesh_endpoints
-        private.write(file, json.dumps(self.endpoints(), indent=1) + "\n")
-        stamp, wanted = self.home.mesh_endpoints.with_name("rendered.sha256"), _digest(file)
-        if stamp.exists() and stamp.read_text() == wanted:
-            return
-        out = ("--out", str(self.home.envoy))
-        where = ("--home", str(self.home.root), "--endpoints", str(file), *out)
-        await launch.run(
-            (sys.executable, "-m", "mesh.ctl", "render", *where),
-            env=launch.child_environment({"PYTHONPATH": f"{REPO}:{REPO / 'gen'}"}),
-            log=self.home.logs / "mesh-render.log",
-        )
-        private.write(stamp, wanted)
+    def _mtls_port(self, name: str) -> int:
+        return self.ports.get(f"{name}-mtls")
 
     def sidecars(self) -> list[ProcessSpec]:
         """Return a proxy for each service that exists and needs one."""
-        return [self._sidecar(service) for service in present() if service.sidecar]
+        return [self.sidecar(service.name) for service in present() if service.sidecar]
 
-    def _sidecar(self, service: Service) -> ProcessSpec:
-        folder = self.home.run / service.name
+    def sidecar(self, name: str) -> ProcessSpec:
+        """Return the proxy of a service's first instance (customers) or of another one
+        (customers-1)."""
+        folder = self.home.run / name
         admin = folder / "admin.sock"
-        port = self._mtls_port(service)
+        port = self._mtls_port(name)
 
         async def prepare() -> None:
-            _prepare(admin, folder / "out.sock")
-            require_free(port, f"the sidecar of {service.name}")
+            await self._prepare(name, admin, folder / "out.sock")
+            require_free(port, f"the sidecar of {name}")
 
         return ProcessSpec(
-            name=f"{service.name}-sidecar",
+            name=f"{name}{SIDECAR}",
             layer=Layer.SIDECAR,
-            command=self._command(service.name),
+            command=self._command(name),
             probe=HttpProbe(f"{ADMIN}/ready", unix_socket=str(admin)),
             # Envoy is ready without a listener whose port another program has taken.
             ports=(port,),
@@ -172,7 +199,7 @@ class Mesh:
                 await asyncio.sleep(0.05)
 
         async def prepare() -> None:
-            _prepare(self.gateway_admin)
+            await self._prepare(GATEWAY, self.gateway_admin)
             require_free(port, "the gateway")
 
         port = self.ports.get(GATEWAY)
@@ -190,12 +217,25 @@ class Mesh:
             stop=StopPolicy(kill_after_s=scaled_s(GATEWAY_DRAIN_S), drain=drain),
         )
 
+    async def serves_calls(self, node: str) -> bool:
+        """Return whether an instance still works on a call; False if its proxy is unreachable."""
+        admin = self.home.run / folder_name(node) / "admin.sock"
+        return bool(await _counted(admin, INBOUND_STAT))
+
     async def _requests_active(self) -> bool:
         """Return whether a caller still waits for an answer; False if the proxy is unreachable."""
         return bool(await _counted(self.gateway_admin, ACTIVE_STAT))
 
+    async def _prepare(self, name: str, *sockets: Path) -> None:
+        """Check the limits of this user, remove stale sockets, and choose the bootstrap."""
+        launch.require_inotify(INOTIFY_PER_PROXY)
+        for socket in sockets:
+            private.folder(socket.parent)
+            socket.unlink(missing_ok=True)
+        await proxy_start.choose(self.home.envoy / name, self.control_plane.probe)
+
     def _command(self, name: str) -> tuple[str, ...]:
-        bootstrap = self.home.envoy / name / "bootstrap.json"
+        bootstrap = self.home.envoy / name / proxy_start.START
         files_max = open_files_max()
         return (
             # The limit of this process may be lower than what the user may have.
@@ -225,21 +265,3 @@ async def _counted(admin_socket: Path, stat: str) -> int:
     answer = await http_json(url, str(admin_socket))
     stats: list[dict[str, Any]] = (answer or {}).get("stats", [])
     return sum(stat["value"] for stat in stats if not stat["name"].startswith("http.admin."))
-
-
-def _prepare(*sockets: Path) -> None:
-    """Check the limits of this user; make the folder of a proxy's sockets; remove stale ones."""
-    launch.require_inotify(INOTIFY_PER_PROXY)
-    for socket in sockets:
-        private.folder(socket.parent)
-        socket.unlink(missing_ok=True)
-
-
-def _digest(endpoints: Path) -> str:
-    """Return the digest of all inputs of the translation: addresses, contracts, policy, code."""
-    digest = hashlib.sha256(endpoints.read_bytes())
-    for root in RENDER_INPUTS:
-        for file in sorted((REPO / root).rglob("*")):
-            if file.is_file() and file.suffix != ".pyc":
-                digest.update(str(file).encode() + file.read_bytes())
-    return digest.hexdigest()

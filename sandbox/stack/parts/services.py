@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+from mesh.pilot.places import folder_name
 from ops.provision.roster import Service, present
 from ops.provision.valkey import RIGHTS
 from ops.waiting import scaled_s
@@ -34,10 +36,12 @@ class Services:
 
     def specs(self) -> list[ProcessSpec]:
         """Return a process for each service in the repository."""
-        return [self._spec(service) for service in present()]
+        return [self.spec(service) for service in present()]
 
-    def _spec(self, service: Service) -> ProcessSpec:
-        folder = self.home.run / service.name
+    def spec(self, service: Service, number: int = 0) -> ProcessSpec:
+        """Return one instance of a service."""
+        name = folder_name(f"{service.name}-{number}")
+        folder = self.home.run / name
         socket = folder / "in-0.sock"
 
         async def prepare() -> None:
@@ -45,10 +49,10 @@ class Services:
             socket.unlink(missing_ok=True)
 
         return ProcessSpec(
-            name=service.name,
+            name=name,
             layer=Layer.SERVICE,
             command=(sys.executable, "-m", f"services.{service.name}"),
-            env=self._environment(service),
+            env=self._environment(service, number, folder),
             cwd=REPO,
             probe=GrpcHealthProbe(str(socket)),
             depends_on=NEEDS,
@@ -63,8 +67,7 @@ class Services:
         asked_every_s = min(ASKED_EVERY_S, self.silent_s_max / 6)
         return Liveness(GrpcAnswers(socket), self.silent_s_max, asked_every_s)
 
-    def _environment(self, service: Service) -> dict[str, str]:
-        folder = self.home.run / service.name
+    def _environment(self, service: Service, number: int, folder: Path) -> dict[str, str]:
         knobs = {"BP_SETTLEMENT_WAIT_S": str(self.settlement_wait_s)}
         valkey = {"BP_VALKEY_SOCKET": str(self.home.valkey_socket)}
         return {
@@ -72,7 +75,7 @@ class Services:
             **(valkey if service.name in RIGHTS else {}),
             **({"BP_BCRYPT_COST": str(self.bcrypt_cost)} if service.name == "auth" else {}),
             "BP_SERVICE": service.name,
-            "BP_SLOT": "0",
+            "BP_SLOT": str(number),
             "BP_HOME": str(self.home.root),
             "BP_SOCKET_IN": str(folder / "in-0.sock"),
             "BP_SOCKET_OUT": str(folder / "out.sock"),

@@ -25,6 +25,7 @@ class Layer(IntEnum):
 
     STORE = 10
     PARTNER = 20
+    CONTROL_PLANE = 25
     SIDECAR = 30
     SERVICE = 40
     GATEWAY = 50

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ class JobRun:
 class Supervisor:
     """Runs a table of nodes."""
 
-    nodes: Mapping[str, Node]
+    nodes: dict[str, Node]
     logs: Path
     """Folder of the log files, one per process."""
     pids_file: Path
@@ -64,11 +63,33 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         """Make a runner or a job record for each node."""
-        for name, node in self.nodes.items():
-            if isinstance(node, ProcessSpec):
-                self.runners[name] = Runner(node, self.logs / f"{name}.log")
-            else:
-                self.jobs[name] = JobRun(node)
+        for node in self.nodes.values():
+            self._record(node)
+
+    def _record(self, node: Node) -> None:
+        if isinstance(node, ProcessSpec):
+            self.runners[node.name] = Runner(node, self.logs / f"{node.name}.log")
+        else:
+            self.jobs[node.name] = JobRun(node)
+
+    def add(self, node: Node) -> None:
+        """Add a node to the table; `ensure` starts it. StackError if its name is taken."""
+        self._require_running()
+        if node.name in self.nodes:
+            raise StackError(f"there is already a part called {node.name}")
+        self.nodes[node.name] = node
+        self._record(node)
+
+    async def remove(self, name: str) -> None:
+        """Stop a process that was added and remove it from the table; it may be absent."""
+        if name not in self.runners:
+            return
+        await self.runners[name].stop()
+        if waiter := self._waiters.pop(name, None):
+            waiter.cancel()
+        self.nodes.pop(name, None)
+        self.runners.pop(name, None)
+        self._note_pids()
 
     async def ensure(self, names: list[str]) -> None:
         """Start `names` and their dependencies, as parallel as the dependencies allow.
