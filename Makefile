@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up down status logs test quick check gen golden
-.PHONY: simulate chaos chaos-saga fuzz bugs bench bench-long
+.PHONY: simulate chaos chaos-saga fuzz bugs bench bench-long conformance
 
 # The first Python 3.11+ that runs; a version manager's shim in PATH may fail. The distribution's
 # Python comes first, because it is built with profile-guided optimisation. Version managers mostly
@@ -85,3 +85,6 @@ bench-long: setup ## As `bench`, with 10 million transfers and half an hour of s
 
 fuzz: setup-dev ## Send 5,000 hostile requests to the gateway and every RPC, then run the judge (ARGS="--seed 7")
 	@$(PYTHON) -m lab.fuzz $(ARGS)
+
+conformance: setup-dev ## Compare the mesh with a real Istio (docs/conformance.md); the first time builds for 25 minutes
+	@$(PYTHON) -m lab.conformance $(ARGS)

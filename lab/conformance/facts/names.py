@@ -1,0 +1,32 @@
+"""One name for one thing: Istio and the control plane name clusters and secrets differently."""
+
+HOSTS = ".bp.svc.cluster.local"
+OWN = "own service"
+NOWHERE = "nowhere"
+_AUTHORITY_ENDINGS = ("-cacert", "-ca")
+_ISTIO_SCHEMES = ("kubernetes://", "kubernetes-gateway://bp/")
+
+
+def destination(cluster: str) -> str:
+    """Return where a cluster leads: a service, a partner's host, or the workload itself."""
+    if cluster == "app" or cluster.startswith("inbound|"):
+        return OWN
+    if cluster in ("BlackHoleCluster", "PassthroughCluster"):
+        return NOWHERE
+    if cluster.startswith("outbound|"):
+        _, _, subset, host = cluster.split("|")
+        return "/".join(part for part in (host.removesuffix(HOSTS), subset) if part)
+    return cluster.removeprefix("service/").removeprefix("partner/")
+
+
+def secret(name: str, workload: str) -> str:
+    """Return what a secret is: "own", "mesh" for the mesh's authority, or a credential's name."""
+    if name in ("default", workload):
+        return "own"
+    if name in ("ROOTCA", f"{workload}-ca"):
+        return "mesh"
+    for scheme in _ISTIO_SCHEMES:
+        name = name.removeprefix(scheme)
+    for ending in _AUTHORITY_ENDINGS:
+        name = name.removesuffix(ending)
+    return name.removeprefix("partner-")

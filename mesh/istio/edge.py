@@ -1,0 +1,188 @@
+"""The gateway on a cluster: its routes as a VirtualService, its access rules as a policy.
+
+What Istio's kinds cannot express is listed in docs/conformance.md: transcoding, token buckets, the
+request check and the limits of EdgePolicy.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from gateway.routes import GatewayRoute, gateway_routes
+from mesh.istio.kinds import (
+    HOSTS,
+    NETWORKING,
+    SECURITY,
+    Kind,
+    duration,
+    principal,
+    resource,
+    selector,
+)
+from mesh.istio.routes import fits, milliseconds, rules_of
+from services.contracts import GATEWAY, Audience, MethodContract
+
+Rule = dict[str, Any]
+_GET = "GET"
+_CLIENT_ADDRESS = {"x-bp-client-address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
+_ANSWERS = {
+    "cache-control": "no-store",
+    "strict-transport-security": "max-age=31536000",
+    "x-content-type-options": "nosniff",
+}
+
+
+def kinds(contracts: Mapping[str, MethodContract], written: list[Kind]) -> Iterator[Kind]:
+    """Yield the gateway's VirtualService and its AuthorizationPolicy."""
+    routes = gateway_routes(contracts)
+    policy = _only(written, "EdgePolicy")["spec"]
+    http = [rule for each in routes for rule in _routes(each, policy, written)]
+    http += [_wrong_verb(path, routes) for path in _templates(routes)]
+    http.append({"name": "nowhere", "directResponse": {"status": 404}})
+    gateway = _only(written, "Gateway")["metadata"]["name"]
+    spec = {"hosts": ["*"], "gateways": [gateway], "http": http}
+    yield resource(NETWORKING, "VirtualService", gateway, spec)
+    issuer = _only(written, "RequestAuthentication")["spec"]["jwtRules"][0]["issuer"]
+    rules = [rule for each in routes for rule in _allowed(each, policy, issuer)]
+    rules += _unrouted(routes)
+    access = {"selector": selector(GATEWAY), "action": "ALLOW", "rules": rules}
+    yield resource(SECURITY, "AuthorizationPolicy", "edge-callers", access)
+
+
+def _only(written: Iterable[Kind], kind: str) -> Kind:
+    (found,) = [each for each in written if each["kind"] == kind]
+    return found
+
+
+def _routes(each: GatewayRoute, policy: Rule, written: list[Kind]) -> Iterator[Rule]:
+    """Yield a route for each rule of the service that may apply, as callers in the mesh have."""
+    host = f"{each.deployable}{HOSTS}"
+    for rule in rules_of(_virtual_service(written, host), host):
+        kept = [one for one in rule.get("match", [{}]) if _applies(one, each.method)]
+        if not kept:
+            continue
+        left = [_without(one, "uri", "sourceLabels") for one in kept]
+        asked_ms = milliseconds(rule["timeout"]) if "timeout" in rule else each.deadline_ms
+        yield {
+            **_without(rule, "name", "match", "timeout", "headers"),
+            "name": each.name,
+            "match": [{**one, "uri": _uri(each), "method": _verb(each)} for one in left],
+            # Services get their own name as the authority, as they do from other services.
+            "rewrite": {"authority": each.deployable, **rule.get("rewrite", {})},
+            "timeout": duration(min(asked_ms, each.deadline_ms)),
+            "corsPolicy": _cors(policy["cors"]),
+            "headers": _headers(each, rule.get("headers", {})),
+        }
+        if {} in left:
+            return
+
+
+def _virtual_service(written: list[Kind], host: str) -> Kind | None:
+    found = [e for e in written if e["kind"] == "VirtualService" and host in e["spec"]["hosts"]]
+    return found[0] if found else None
+
+
+def _applies(match: Rule, method: str) -> bool:
+    """Return whether a match of the service's rules may be fulfilled by the gateway's calls."""
+    return match.get("sourceLabels", {}).get("app", GATEWAY) == GATEWAY and fits(
+        match.get("uri"), method
+    )
+
+
+def _without(rule: Rule, *keys: str) -> Rule:
+    return {key: value for key, value in rule.items() if key not in keys}
+
+
+def _headers(each: GatewayRoute, given: Rule) -> Rule:
+    """Return what the gateway sets and removes, with what the rule of the service does."""
+    hidden = ["authorization"] if each.audience is Audience.PUBLIC else []
+    request, response = given.get("request", {}), given.get("response", {})
+    removed = [*hidden, *request.get("remove", ())]
+    return {
+        "request": {
+            **request,
+            "set": {**_CLIENT_ADDRESS, **request.get("set", {})},
+            **({"remove": removed} if removed else {}),
+        },
+        "response": {
+            **response,
+            "set": {**_ANSWERS, **response.get("set", {})},
+            "remove": ["grpc-accept-encoding", *response.get("remove", ())],
+        },
+    }
+
+
+def _uri(each: GatewayRoute) -> dict[str, str]:
+    return {"exact": each.template} if each.regex is None else {"regex": each.regex}
+
+
+def _verb(each: GatewayRoute) -> dict[str, str]:
+    return {"regex": "GET|HEAD"} if each.verb == _GET else {"exact": each.verb}
+
+
+def _cors(cors: Rule) -> Rule:
+    return {
+        "allowOrigins": [{"exact": origin} for origin in cors["allowOrigins"]],
+        "allowMethods": ["DELETE", "GET", "POST"],
+        "allowHeaders": cors["allowHeaders"],
+        "exposeHeaders": cors["exposeHeaders"],
+        "maxAge": cors["maxAge"],
+    }
+
+
+def _templates(routes: Iterable[GatewayRoute]) -> dict[str, GatewayRoute]:
+    return {each.template: each for each in routes}
+
+
+def _verbs(routes: Iterable[GatewayRoute], template: str) -> list[str]:
+    verbs = {each.verb for each in routes if each.template == template}
+    return [*sorted(verbs | ({"HEAD"} if _GET in verbs else set())), "OPTIONS"]
+
+
+def _wrong_verb(template: str, routes: tuple[GatewayRoute, ...]) -> Rule:
+    allow = {"allow": ", ".join(_verbs(routes, template))}
+    return {
+        "name": f"not {template}",
+        "match": [{"uri": _uri(_templates(routes)[template])}],
+        "directResponse": {"status": 405},
+        "headers": {"response": {"set": allow}},
+    }
+
+
+def _allowed(each: GatewayRoute, policy: Rule, issuer: str) -> Iterator[Rule]:
+    """Yield the rules that let a route's callers pass."""
+    verbs = [_GET, "HEAD"] if each.verb == _GET else [each.verb]
+    to = [{"operation": {"methods": verbs, "paths": [_path(each)]}}]
+    if each.audience is Audience.CUSTOMER:
+        held = [{"key": "request.auth.claims[scope]", "values": [one]} for one in each.scopes]
+        source = {"requestPrincipals": [f"{issuer}/*"]}
+        yield {"from": [{"source": source}], "to": to, **({"when": held} if held else {})}
+    elif each.audience is Audience.PARTNER:
+        known = {one["name"]: one["principals"] for one in policy["partners"]}
+        names = [principal(one) for partner in each.partners for one in known[partner]]
+        yield {"from": [{"source": {"principals": names}}], "to": to}
+    else:
+        # A browser sends Origin; a foreign site must not log its visitors in.
+        origin = "request.headers[origin]"
+        yield {"to": to, "when": [{"key": origin, "notValues": ["*"]}]}
+        yield {"to": to, "when": [{"key": origin, "values": policy["cors"]["allowOrigins"]}]}
+
+
+def _path(each: GatewayRoute) -> str:
+    """Return the path with Istio's wildcard for one segment.
+
+    The wildcard must be a whole segment, so a custom verb such as ":cancel" is part of it; the
+    route decides which of the paths exist.
+    """
+    segments = ["{*}" if "{" in part else part for part in each.template.split("/")]
+    return "/".join(segments)
+
+
+def _unrouted(routes: tuple[GatewayRoute, ...]) -> Iterator[Rule]:
+    """Yield rules for what no route serves, so that the answer is 404 or 405 instead of 403."""
+    paths: dict[str, set[str]] = {}
+    for each in routes:
+        paths.setdefault(_path(each), set()).update(_verbs(routes, each.template))
+    yield {"to": [{"operation": {"notPaths": sorted(paths)}}]}
+    for path, verbs in sorted(paths.items()):
+        others = sorted(verbs - {"OPTIONS"})
+        yield {"to": [{"operation": {"paths": [path], "notMethods": others}}]}

@@ -1,0 +1,1 @@
+"""Tests of the comparison with Istio; they need no Istio."""
