@@ -23,7 +23,7 @@ from lab.bench.variants.baseline import baseline
 from lab.bench.variants.growth import growth
 from lab.bench.variants.ledger_alone import PEER_FILE, ledger
 from lab.bench.variants.login.part import login
-from lab.bench.variants.no_sidecar import mesh
+from lab.bench.variants.mesh.part import mesh
 from lab.bench.variants.soak import soak
 from sandbox.stack import cli, memory
 from sandbox.stack.home import REPO, Home, home_at

@@ -93,7 +93,7 @@ class Mesh:
     def _socket(self, caller: str, service: str) -> Path:
         places: Any = json.loads(self.stack.home.mesh_endpoints.read_text())["services"]
         if caller == GATEWAY:
-            host, _, port = places[service]["mtls"].rpartition(":")
+            host, _, port = places[service]["instances"][0]["address"].rpartition(":")
             certs = self.stack.home.certs / GATEWAY
             tunnel = _Tunnel(self._folder / f"{service}.sock", host, int(port), certs)
             self._tunnels.append(tunnel)

@@ -1,6 +1,5 @@
 """The bench's parts on the running bank: the ledger alone, no sidecar, a loaded history."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from lab.bench.runs import Load, run
 from lab.bench.variants import gateway_direct, history
 from lab.bench.variants.ledger_alone import PEER_FILE, ledger
 from lab.bench.variants.no_sidecar import mesh
+from sandbox.stack.parts import proxy_start
 from tests.bench.conftest import short_s
 
 PEER = """
@@ -51,8 +51,7 @@ async def test_the_ledger_and_a_peer_are_measured_alone_and_the_books_agree(
 
 
 async def test_without_sidecars_none_counts_a_request_and_afterwards_all_do(bench: Bench) -> None:
-    home = bench.test_bench.stack.home
-    rendered = (home.envoy / gateway_direct.GATEWAY / "cds.json").read_text()
+    folder = bench.test_bench.stack.home.envoy / gateway_direct.GATEWAY
     await mesh(bench)
     assert bench.found.reasons == []
     assert all(result.outcome.accepted for result in bench.found.results)
@@ -61,8 +60,7 @@ async def test_without_sidecars_none_counts_a_request_and_afterwards_all_do(benc
     assert all(after.values())
     assert set(without.values()) == {0}, without
     assert {"mesh.hop_cpu_us", "mesh.share"} <= bench.found.figures.keys()
-    assert (home.envoy / gateway_direct.GATEWAY / "cds.json").read_text() == rendered
-    assert "no-sidecar" not in json.loads(rendered)["version_info"]
+    assert (folder / proxy_start.START).readlink() == Path(proxy_start.STREAM)
     again = Load("again", connections=4, warm_up_s=0.2, seconds=short_s())
     result = await run(bench.test_bench, again, orders.interbank(bench.test_bench, bench.callers))
     assert result.void == []

@@ -78,6 +78,11 @@ def own_s() -> float:
     return used.user + used.system + used.children_user + used.children_system
 
 
+def process_s(pid: int) -> float:
+    """Return the CPU seconds of one process, with its ended children."""
+    return _process(Path(f"/proc/{pid}/stat").read_text()).ticks / _TICKS_S
+
+
 def is_outside(part: str) -> bool:
     """Return whether a part belongs to the outside world and not to the bank."""
     return part.startswith(_OUTSIDE)
@@ -90,13 +95,17 @@ def _processes() -> tuple[dict[int, _Process], dict[int, list[int]]]:
         if not entry.name.isdigit():
             continue
         try:
-            fields = Path(f"/proc/{entry.name}/stat").read_text().rpartition(")")[2].split()
+            process = _process(Path(f"/proc/{entry.name}/stat").read_text())
         except OSError:
             continue  # it ended meanwhile
-        process = _Process(int(fields[1]), sum(map(int, fields[11:15])))
         found[int(entry.name)] = process
         children[process.parent].append(int(entry.name))
     return found, children
+
+
+def _process(stat: str) -> _Process:
+    fields = stat.rpartition(")")[2].split()
+    return _Process(int(fields[1]), sum(map(int, fields[11:15])))
 
 
 def _trees(pids: Mapping[str, int], children: Mapping[int, list[int]]) -> dict[str, list[int]]:

@@ -162,6 +162,9 @@ def _sentence(figures: Mapping[str, float]) -> str:
     told = {
         "mesh.hop_cpu_us": "a pass through a sidecar costs {:,.0f} µs of CPU",
         "mesh.share": "the mesh takes {:.0%} of the throughput",
+        "control_plane.edit.p99_ms": "99 of 100 edits of the mesh are in every proxy within "
+        "{:,.0f} ms",
+        "control_plane.full_push.cpu_s": "a full push to 1,000 proxies takes {:.2f} s of CPU",
         "growth.cpu_ratio_1m": "CPU at 1 million transfers is {:.2f} times that at 10 thousand",
         "growth.postgres_ratio_1m": "PostgreSQL's alone is {:.2f} times",
         "growth.cpu_ratio_10m": "at 10 million it is {:.2f} times that at 10 thousand in the same "

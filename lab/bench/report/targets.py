@@ -105,6 +105,49 @@ LOGIN = (
 )
 """The targets of the part `login`."""
 
+MESH = (
+    Target(
+        "edit of the mesh until the last ACK, 99 of 100",
+        "control_plane.edit.p99_ms",
+        Comparison.AT_MOST,
+        150,
+        unit="ms",
+    ),
+    Target(
+        "CPU of a full push to 1,000 proxies",
+        "control_plane.full_push.cpu_s",
+        Comparison.AT_MOST,
+        1,
+        unit="s",
+    ),
+    Target(
+        "a full push, over an edit for one proxy",
+        "control_plane.to_one.times_cheaper",
+        Comparison.AT_LEAST,
+        20,
+    ),
+    Target(
+        "memory with 1,000 proxies", "control_plane.rss_mib", Comparison.AT_MOST, 500, unit="MiB"
+    ),
+    Target(
+        "CPU for one of 1,000 proxies against one of 250",
+        "control_plane.cpu_growth",
+        Comparison.AT_MOST,
+        1.2,
+    ),
+    *(
+        Target(f"failed transfers, {what}", f"control_plane.failed.{name}", Comparison.AT_MOST, 0)
+        for what, name in (
+            ("edits of the mesh", "edit"),
+            ("a canary and its rollback", "canary"),
+            ("rollback of a revision", "rollback"),
+            ("restart and crash of the control plane", "restart"),
+        )
+    ),
+    Target("CPU of a pass", "mesh.hop_cpu_us", Comparison.AT_MOST, 324, 150, "µs"),
+)
+"""The targets of the part `mesh`. CPU of pushes is that of the documented host."""
+
 TARGETS = (
     Target("interbank transfers", "interbank.c64.per_s", Comparison.AT_LEAST, 250, 400, "a second"),
     Target("their latency, 99 of 100", "interbank.c64.p99_ms", Comparison.AT_MOST, 500, 300, "ms"),
@@ -137,6 +180,7 @@ TARGETS = (
     ),
     Target("cost at 1 million against 10 thousand", "growth.cpu_ratio_1m", Comparison.AT_MOST, 1.2),
     *LOGIN,
+    *MESH,
     Target("warm start", "stack.up_warm_s", Comparison.AT_MOST, 20, unit="s"),
     Target("memory of the stack", "stack.rss_mib", Comparison.AT_MOST, 2560, unit="MiB"),
 )
