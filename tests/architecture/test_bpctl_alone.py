@@ -11,7 +11,7 @@ import pytest
 from ops.waiting import scaled_s
 from tests.architecture.sources import REPO
 
-NEEDED = ("ops", "services", "gen")
+NEEDED = ("ops", "mesh", "gateway", "services", "gen")
 
 
 @pytest.mark.parametrize(

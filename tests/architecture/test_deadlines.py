@@ -22,6 +22,9 @@ MAY_READ_A_CLOCK = {
     "chaos/every_commit/transfer_run.py": "decides when a request is repeated",
     "chaos/stores/test_kafka.py": "keeps a stranger in a group for some seconds",
     "contract/mesh/conftest.py": "for lower bounds: not before its time",
+    "rigs/mesh/breaker.py": "for lower bounds: not before its time",
+    "rigs/mesh/partner_experiments.py": "for lower bounds: not before its time",
+    "rigs/mesh/scripted_partner.py": "for lower bounds: not before its time",
     "contract/partners/test_faults.py": "for a lower bound: not before its time",
 }
 """Exempt files under tests/, each with the reason why it cannot fail on a slow host."""

@@ -6,7 +6,6 @@ In this test the sidecar has no timeout, so all connections are used at any spee
 """
 
 import asyncio
-import json
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from ops.waiting import scaled_s, until
+from sandbox.stack import pinning
 from sandbox.stack.testing import RunningStack
 from services.chassis.http_client import CONNECTIONS_MAX
 from tests.rigs.running_bank import Bank, Customer
@@ -53,19 +53,20 @@ async def _questions_wait(bank: Bank) -> AsyncGenerator[None]:
 
     The sidecar restarts before and after; each restart interrupts its requests in flight.
     """
-    folder = bank.stack.home.envoy / "payments"
-    kept = {file: file.read_text() for file in (folder / "lds.json", folder / "cds.json")}
-    patient = {file: _patient(json.loads(text)) for file, text in kept.items()}
-    assert all(patient[file] != json.loads(text) for file, text in kept.items())
+    home = bank.stack.home
     try:
-        for file, changed in patient.items():
-            file.write_text(json.dumps(changed))
+        await asyncio.to_thread(pinning.pin, home, "payments", _changed, _changed)
         await bank.close_breakers()
         yield
     finally:
-        for file, text in kept.items():
-            file.write_text(text)
+        await asyncio.to_thread(pinning.unpin, home, "payments")
         await bank.close_breakers()
+
+
+def _changed(content: dict[str, Any]) -> dict[str, Any]:
+    patient = _patient(content)
+    assert patient != content
+    return patient
 
 
 async def _count(stack: RunningStack, name: str) -> int:

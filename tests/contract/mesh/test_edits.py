@@ -117,7 +117,7 @@ async def edited() -> AsyncIterator[Edited]:
     [
         ("mesh.yaml", "response.code >= 500", "response.code >= 501"),
         ("partners/ach-network.yaml", "timeout: 30s", "timeout: 29s"),
-        ("services.yaml", "http2MaxRequests: 4096", "http2MaxRequests: 4095"),
+        ("services/customers.yaml", "http2MaxRequests: 4096", "http2MaxRequests: 4095"),
         ("gateway.yaml", "perSecond: 2000", "perSecond: 2001"),
     ],
     ids=["access log", "a partner's timeout", "a pool between services", "a token bucket"],

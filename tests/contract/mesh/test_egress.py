@@ -141,6 +141,22 @@ async def test_five_failures_open_the_breaker_of_the_sms_gateway(mesh: Mesh) -> 
     await until(closed, 5, "the breaker closes")
 
 
+async def test_a_breaker_that_has_just_closed_opens_again_at_once(mesh: Mesh) -> None:
+    """By default Envoy collects changes of health for a second before it acts on them."""
+    merged = await mesh.rig.stats("auth", "cluster_manager.update_merge")
+
+    async def closed() -> bool:
+        mesh.sms.told()
+        return (await mesh.send("auth", SMS))[0] == 200
+
+    for _ in range(2):
+        mesh.sms.told(*[500] * 20)
+        found = [(await mesh.send("auth", SMS))[0] for _ in range(8)]
+        assert (found, len(mesh.sms.keys)) == ([500] * 5 + [503] * 3, 5)
+        await until(closed, 10, "the breaker closes")
+    assert await mesh.rig.stats("auth", "cluster_manager.update_merge") == merged
+
+
 async def test_auths_calls_to_the_oauth_provider_are_tried_three_times(mesh: Mesh) -> None:
     mesh.oauth.told(503, RESET)
     assert ((await mesh.send("auth", OAUTH))[0], len(mesh.oauth.keys)) == (200, 3)

@@ -14,6 +14,7 @@ from yarl import URL
 from mesh import ctl
 from tests.rigs.mesh.issuer import Issuer
 from tests.rigs.mesh.proxies import Rig
+from tests.rigs.mesh.streamed import StreamedRig
 from tests.rigs.mesh.tls import client_context
 from tests.rigs.mesh.upstream import Auth, Customers, Payments, Seen, serve
 
@@ -108,9 +109,15 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(config: Path = ctl.CONFIG) -> AsyncGenerator[Gateway]:
-    """Start the gateway and everything around it; stop it all at the end."""
-    rig, issuer, seen = Rig(config), Issuer(), Seen()
+async def open_gateway(
+    config: Path = ctl.CONFIG, *, streamed: bool = False
+) -> AsyncGenerator[Gateway]:
+    """Start the gateway and everything around it; stop it all at the end.
+
+    `streamed` proxies get their configuration from a discovery server.
+    """
+    rig = StreamedRig(config) if streamed else Rig(config)
+    issuer, seen = Issuer(), Seen()
     servers = [
         await serve(rig.socket_in("payments"), Payments(seen)),
         await serve(rig.socket_in("customers"), Customers(seen)),
@@ -119,6 +126,8 @@ async def open_gateway(config: Path = ctl.CONFIG) -> AsyncGenerator[Gateway]:
     try:
         oauth = rig.home / "partners" / "oauth.example"
         await issuer.start(rig.partner_port["oauth.example"], oauth)
+        if isinstance(rig, StreamedRig):
+            await rig.serve()
         await rig.start(["payments", "customers", "auth", "gateway"])
         connector = aiohttp.TCPConnector(ssl=client_context(rig.mesh_ca.pem))
         async with aiohttp.ClientSession(connector=connector) as session:

@@ -39,7 +39,7 @@ CREDENTIALS = {
 }
 """The hosts of each credentialName."""
 READY_S = 45.0
-_ENVOY = Path(ctl.__file__).parents[1] / ".venv" / "bin" / "envoy"
+ENVOY = Path(ctl.__file__).parents[1] / ".venv" / "bin" / "envoy"
 
 
 def identity(service: str) -> str:
@@ -136,6 +136,10 @@ class Rig:
         places.write_text(json.dumps(self.places))
         return ctl.rendered(config, places, self.home / "envoy")
 
+    def bootstrap(self, name: str) -> Path:
+        """Return the file with which a proxy starts."""
+        return self.home / "envoy" / name / "bootstrap.json"
+
     def socket_in(self, service: str) -> Path:
         """Return the socket on which a service's server listens."""
         return self.home / "run" / service / "in-0.sock"
@@ -162,9 +166,9 @@ class Rig:
     async def _start(self, name: str) -> None:
         with (self.home / f"{name}.log").open("wb") as log:
             self.envoys[name] = await asyncio.create_subprocess_exec(
-                str(_ENVOY),
+                str(ENVOY),
                 "-c",
-                str(self.home / "envoy" / name / "bootstrap.json"),
+                str(self.bootstrap(name)),
                 *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
                 *DRAIN_OPTIONS,
                 stdout=log,

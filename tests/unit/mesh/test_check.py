@@ -62,30 +62,31 @@ spec:
   outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 """
 OUTLIERS = "spec.trafficPolicy.outlierDetection"
+CUSTOMERS = "services/customers.yaml"
 RETRIES_MAX = "spec.trafficPolicy.connectionPool.http.maxRetries"
 REMEDY = "add it to a Sidecar or remove it"
 PARTNER = "    - {name: x, principals: ['spiffe://x/y']}\n"
 UNREAD = [
     (
         "a name for the certificate of a service",
-        ("services.yaml", "{mode: ISTIO_MUTUAL}", "{mode: ISTIO_MUTUAL, sni: x}"),
-        ["services.yaml:8: spec.trafficPolicy.tls.sni has no effect; remove it"],
+        (CUSTOMERS, "{mode: ISTIO_MUTUAL}", "{mode: ISTIO_MUTUAL, sni: x}"),
+        [f"{CUSTOMERS}:8: spec.trafficPolicy.tls.sni has no effect; remove it"],
     ),
     (
         "conditions and back-off without retries",
-        ("services.yaml", "attempts: 2", "attempts: 0"),
+        (CUSTOMERS, "attempts: 2", "attempts: 0"),
         [
-            f"services.yaml:12: {RETRIES_MAX} has no effect; remove it",
-            "services.yaml:32: spec.http.0.retries.backoff has no effect; remove it",
-            "services.yaml:32: spec.http.0.retries.retryOn has no effect; remove it",
+            f"{CUSTOMERS}:12: {RETRIES_MAX} has no effect; remove it",
+            f"{CUSTOMERS}:34: spec.http.0.retries.backoff has no effect; remove it",
+            f"{CUSTOMERS}:34: spec.http.0.retries.retryOn has no effect; remove it",
         ],
     ),
     (
         "a limit of failures that are not counted separately",
-        ("services.yaml", "splitExternalLocalOriginErrors: true", "# counted together"),
+        (CUSTOMERS, "splitExternalLocalOriginErrors: true", "# counted together"),
         [
-            f"services.yaml:17: {OUTLIERS}.consecutiveLocalOriginFailures has no effect; remove it",
-            "services.yaml:18: consecutive5xxErrors 0 would keep the breaker closed; set at least"
+            f"{CUSTOMERS}:17: {OUTLIERS}.consecutiveLocalOriginFailures has no effect; remove it",
+            f"{CUSTOMERS}:18: consecutive5xxErrors 0 would keep the breaker closed; set at least"
             " 1, or set splitExternalLocalOriginErrors and consecutiveLocalOriginFailures",
         ],
     ),
@@ -94,13 +95,12 @@ UNREAD = [
         ("partners/fraud.yaml", "\n---", f"{UNCALLED}---"),
         [
             f"partners/fraud.yaml:19: no workload calls extra.example; {REMEDY}",
-            "partners/fraud.yaml:32: spec.http.0.retries has no effect; remove it",
         ],
     ),
     (
         "a sidecar of no workload",
         ("sidecars.yaml", "\n---", f"{NO_WORKLOAD}---"),
-        ["sidecars.yaml:14: spec.egress has no effect; remove it"],
+        ["sidecars.yaml:16: spec.egress has no effect; remove it"],
     ),
     (
         "a partner that no contract names",
@@ -136,12 +136,15 @@ def test_one_check_reports_the_errors_of_all_files_in_order(
         ("mesh.yaml", "kind: Telemetry", "kind: Telemetries"),
     )
     assert _found(config, capsys) == [
-        "gateway.yaml:44: spec.rateLimits.perAddress.perSeconds: unknown or unsupported field",
-        "mesh.yaml:16: telemetry.istio.io/v1 Telemetries is not supported here; remove it",
+        "gateway.yaml:44: spec.rateLimits.perAddress.perSeconds: unknown field; did you mean"
+        " perSecond?",
+        "mesh.yaml:16: telemetry.istio.io/v1 Telemetries is not supported here; did you mean"
+        " Telemetry?",
         "partners/ach-network.yaml:22: set at most 45s: an edit ends calls that take longer",
-        "partners/oauth.yaml:9: spec.location: Input should be 'MESH_EXTERNAL'",
+        "partners/oauth.yaml:9: spec.location: MESH_INTERNAL is refused: services of the mesh are"
+        " in the endpoints file; use MESH_EXTERNAL",
         f"partners/oauth.yaml:41: {OUTLIERS}.consecutive5xxErrors: Input should be a valid integer",
-        "sidecars.yaml:38: ./*.googleapis.com: name one host, written as ./host",
+        "sidecars.yaml:69: ./*.googleapis.com: name one host, written as ./host",
     ]
 
 
@@ -151,11 +154,11 @@ def test_a_misplaced_bracket_in_one_file_hides_no_error_of_another(
     config = _edited(
         tmp_path,
         ("mesh.yaml", "{mode: STRICT}", "{mode: STRICT"),
-        ("services.yaml", "ISTIO_MUTUAL", "SIMPLE"),
+        (CUSTOMERS, "ISTIO_MUTUAL", "SIMPLE"),
     )
     assert _found(config, capsys) == [
         "mesh.yaml:8: expected ',' or '}', but got '<document start>'",
-        "services.yaml:8: set ISTIO_MUTUAL, which the mesh requires between services",
+        f"{CUSTOMERS}:8: set ISTIO_MUTUAL, which the mesh requires between services",
     ]
 
 
@@ -196,7 +199,7 @@ def test_an_expression_that_envoy_refuses_hides_no_other_error(
         f"partners/ach-network.yaml:22: spec.http.0.timeout: {first}",
         "partners/ach-network.yaml:36: the endpoints file lacks the files of credentialName nope",
         "partners/fcm.yaml:37: the endpoints file lacks the files of credentialName nope2",
-        "sidecars.yaml:19: payments calls fraudd.example, which has no ServiceEntry; add one",
+        "sidecars.yaml:28: payments calls fraudd.example, which has no ServiceEntry; add one",
     ]
 
 
@@ -205,8 +208,8 @@ def test_a_field_without_effect_is_refused_although_another_file_has_an_error(
 ) -> None:
     config = _edited(
         tmp_path,
-        ("services.yaml", "{mode: ISTIO_MUTUAL}", "{mode: ISTIO_MUTUAL, sni: x}"),
-        ("services.yaml", "retries: {attempts: 2", "timeout: 3s\n      retries: {attempts: 2"),
+        (CUSTOMERS, "{mode: ISTIO_MUTUAL}", "{mode: ISTIO_MUTUAL, sni: x}"),
+        (CUSTOMERS, "timeout: 6s", "timeout: 46s"),
         ("partners/ach-network.yaml", "attempts: 3", "attempts: 0"),
         ("gateway.yaml", "protocol: HTTPS", "protocol: HTTP"),
     )
@@ -216,8 +219,8 @@ def test_a_field_without_effect_is_refused_although_another_file_has_an_error(
         "partners/ach-network.yaml:26: spec.http.0.retries.backoff has no effect; remove it",
         "partners/ach-network.yaml:27: spec.http.0.retries.retryOn has no effect; remove it",
         f"partners/ach-network.yaml:39: {RETRIES_MAX} has no effect; remove it",
-        "services.yaml:8: spec.trafficPolicy.tls.sni has no effect; remove it",
-        "services.yaml:32: remove it: the contracts have the timeouts of the bank's services",
+        f"{CUSTOMERS}:8: spec.trafficPolicy.tls.sni has no effect; remove it",
+        f"{CUSTOMERS}:33: set at most 45s: an edit ends calls that take longer",
     ]
 
 

@@ -17,6 +17,7 @@ spec:
 RULE = """  hosts: [a.example]
   http:
     - route: [{destination: {host: a.example}}]
+      retries: {attempts: 0}
       timeout: 5s
 """
 
@@ -38,32 +39,38 @@ ENTRY = """  hosts: [a.example]
 """
 
 FAULTS = [
-    ("an unknown field", "VirtualService", RULE + "      mirror: {host: b}\n", 9, "mirror: unk"),
+    ("an unknown field", "VirtualService", RULE + "      mirrors: []\n", 10, "use mirror and"),
     (
         "a typing error deep inside",
         "VirtualService",
-        RULE + "      retries: {attempt: 1}\n",
-        9,
-        "attempt: unk",
+        RULE.replace("attempts", "attempt"),
+        8,
+        "retries.attempt: unknown field; did you mean attempts?",
     ),
     (
         "an unhonoured value",
         "PeerAuthentication",
         "  mtls: {mode: PERMISSIVE}\n",
-        2,
-        "not supported",
+        1,
+        "not supported here; write security.istio.io/v1",
     ),
-    ("an unknown kind", "WasmPlugin", "  a: 1\n", 2, "WasmPlugin is not supported"),
-    ("a wrong duration", "VirtualService", RULE.replace("5s", "5 seconds"), 8, "duration"),
+    (
+        "an unknown kind",
+        "WasmPlugin",
+        "  a: 1\n",
+        2,
+        "WasmPlugin is refused: the proxies run no code",
+    ),
+    ("a wrong duration", "VirtualService", RULE.replace("5s", "5 seconds"), 9, "duration"),
     ("a number for a text", "VirtualService", RULE.replace("a.example]", "1]"), 5, "valid string"),
     (
         "an unknown retry condition",
         "VirtualService",
-        RULE + "      retries: {attempts: 1, retryOn: 'reset,5x'}\n",
-        9,
+        RULE.replace("attempts: 0", "attempts: 1, retryOn: 'reset,5x'"),
+        8,
         "Input should be '5xx'",
     ),
-    ("a zero duration", "VirtualService", RULE.replace("5s", "0s"), 8, "longer than zero"),
+    ("a zero duration", "VirtualService", RULE.replace("5s", "0s"), 9, "longer than zero"),
     ("a gateway without TLS", "Gateway", GATEWAY.replace("HTTPS", "HTTP"), 7, "'HTTPS'"),
     ("a gateway without hosts", "Gateway", GATEWAY.replace('"*"', ""), 8, "at least 1 item"),
     ("another workload's gateway", "Gateway", GATEWAY.replace("app: g", "app: p"), 5, "'gateway'"),
@@ -75,10 +82,10 @@ FAULTS = [
         9,
         "is above",
     ),
-    ("another port", "ServiceEntry", ENTRY.replace("443", "8443"), 9, "should be 443"),
+    ("another port", "ServiceEntry", ENTRY.replace("443", "8443"), 9, "targetPort 443"),
     ("an alias of itself", "VirtualService", "  http: &me [*me]\n", 5, "contains itself"),
-    ("two routes", "VirtualService", RULE + "    - route: []\n", 6, "at most 1 item"),
-    ("a key twice", "VirtualService", RULE + "  hosts: [b]\n", 9, "hosts appears twice"),
+    ("two hosts", "VirtualService", RULE.replace("[a.", "[b, a."), 5, "at most 1 item"),
+    ("a key twice", "VirtualService", RULE + "  hosts: [b]\n", 10, "hosts appears twice"),
     ("no YAML", "VirtualService", "  hosts: [a\n  http: ]\n", 6, "expected"),
 ]
 
@@ -101,7 +108,7 @@ def test_a_fault_names_file_and_line(
 def test_two_resources_of_one_name_are_refused(tmp_path: Path) -> None:
     text = HEAD.format(kind="VirtualService") + RULE
     (tmp_path / "a.yaml").write_text(f"{text}---\n{text}")
-    with pytest.raises(ConfigFault, match=r"a\.yaml:12: VirtualService x already exists"):
+    with pytest.raises(ConfigFault, match=r"a\.yaml:13: VirtualService x already exists"):
         resources.parse(documents.read_folder(tmp_path))
 
 
@@ -135,5 +142,5 @@ def test_check_prints_the_error_and_fails(
     (tmp_path / "a.yaml").write_text(HEAD.format(kind="VirtualService") + "  hosts: 1\n")
     assert ctl.main(["check", "--config", str(tmp_path)]) == 1
     found = capsys.readouterr().err.splitlines()
-    assert found[0].startswith(f"{tmp_path}/a.yaml:4: spec.http: ")
+    assert found[0].startswith(f"{tmp_path}/a.yaml:4: spec.http is missing; set it")
     assert found[1].startswith(f"{tmp_path}/a.yaml:5: spec.hosts: ")

@@ -64,9 +64,9 @@ VALUES = [
     (GATEWAY, '"https://app.bp.example"', "", 64, "at least 1 item"),
     (GATEWAY, "[authorization,", '["auth orization",', 65, "should match"),
     # Lists of hosts.
-    ("sidecars.yaml", "./fraud.example", "./ach-network.example", 15, "appears twice"),
-    ("sidecars.yaml", "./fraud.example", "~/*", 15, "~/* allows no host"),
-    ("sidecars.yaml", '["~/*"]', "[]", 6, "at least 1 item"),
+    ("sidecars.yaml", "./fraud.example", "./ach-network.example", 24, "appears twice"),
+    ("sidecars.yaml", "./fraud.example", "~/*", 24, "~/* allows no host"),
+    ("sidecars.yaml", '["~/*"]', "[]", 8, "at least 1 item"),
     # The expression of the access log.
     ("mesh.yaml", "response.code >= 500", "reply.code >= 500", 22, "reply is unknown"),
 ]

@@ -11,7 +11,7 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
 from gateway.open_bodies import REQUEST_BYTES
 from mesh.controlplane import model
 from mesh.controlplane.ingest.faults import ConfigFault, Faults
-from mesh.controlplane.ingest.shapes import RetryCondition
+from mesh.controlplane.ingest.values import RetryCondition
 from mesh.controlplane.resolve.mesh import resolve
 from mesh.controlplane.translate.edge.tokens import jwt_filter, token_rules
 from mesh.controlplane.translate.http import retry_policy
@@ -109,7 +109,7 @@ def test_only_the_sdk_retries_calls_to_rekognition() -> None:
 def test_every_retry_condition_reaches_envoy_under_its_own_name(tmp_path: Path) -> None:
     conditions = ",".join(get_args(RetryCondition))
     bank_has = "connect-failure,refused-stream,reset-before-request"
-    made = resolve(inputs(_edited(tmp_path, "services.yaml", bank_has, conditions)))
+    made = resolve(inputs(_edited(tmp_path, "services/auth.yaml", bank_has, conditions)))
     policy = retry_policy(made.edge.services[0].traffic.retry)
     assert policy
     assert policy.retry_on == conditions
@@ -169,7 +169,7 @@ EDITS = [
         ConfigFault,
         "needs tls mode MUT",
     ),
-    ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", ConfigFault, "yaml:8: set ISTIO_MUTUAL"),
+    ("services/customers.yaml", "ISTIO_MUTUAL", "SIMPLE", ConfigFault, "yaml:8: set ISTIO_MUTUAL"),
     ("mesh.yaml", "kind: PeerAuthentication", "kind: Peer", ConfigFault, "not supported"),
     ("gateway.yaml", "WRITE:", "READS:", ConfigFault, "READS"),
     (

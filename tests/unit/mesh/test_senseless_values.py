@@ -17,7 +17,7 @@ from services import contracts
 from tests.rigs.mesh.fixed_places import endpoints
 
 ACH, DIRECTORY = "partners/ach-network.yaml", "partners/ach-directory.yaml"
-FRAUD, SERVICES, GATEWAY = "partners/fraud.yaml", "services.yaml", "gateway.yaml"
+FRAUD, SERVICES, GATEWAY = "partners/fraud.yaml", "services/customers.yaml", "gateway.yaml"
 SHORTEST = "2s, the shortest deadline: that of /bp.customers.v1.CustomersService/BatchGetHolders"
 RETRIED = 'retryOn: "connect-failure,refused-stream,reset-before-request"'
 SPLIT = "splitExternalLocalOriginErrors"
@@ -202,7 +202,10 @@ SEVERAL = [
     (
         "a partner whose route cannot be read",
         (FRAUD, "kind: VirtualService", "kind: VirtualServices"),
-        [f"{FRAUD}:16: networking.istio.io/v1 VirtualServices is not supported here; remove it"],
+        [
+            f"{FRAUD}:16: networking.istio.io/v1 VirtualServices is not supported here;"
+            " did you mean VirtualService?"
+        ],
     ),
     (
         "tries that are not retried after a timeout need not all fit",

@@ -1,0 +1,1 @@
+"""The control plane's real process, with real proxies."""

@@ -1,0 +1,1 @@
+"""Tests of the delivery by streams: state machine, refusals, cache and admission."""

@@ -1,0 +1,1 @@
+"""Tests of `bpctl mesh` without a bank."""
