@@ -157,6 +157,26 @@ class Channel:
             if is_unknown(each) and (same := named.get(name)) and same.version == each.version:
                 self.acked[name] = same
 
+    def lacking(self, named: Mapping[str, Packed]) -> dict[str, Packed]:
+        """Return those of the resources that the client wants and does not have for sure.
+
+        After an edit a client has most of them, as the same objects: these are left out first.
+        """
+        have, doubtful = self.acked.get, self.doubtful
+        found = {n: e for n, e in named.items() if have(n) is not e or n in doubtful}
+        return {
+            name: each
+            for name, each in found.items()
+            if (self.wildcard or name in self.names)
+            and ((held := have(name)) is None or held.version != each.version or name in doubtful)
+        }
+
+    def beyond(self, named: Mapping[str, Packed]) -> list[str]:
+        """Return the names that the client has, or may have, and that are not among these."""
+        if not self.doubtful and self.acked.keys() <= named.keys():
+            return []
+        return [each for each in {**self.acked, **self.doubtful} if each not in named]
+
     def held(self) -> Iterator[Packed]:
         """Yield every version of a resource that the client has, or may have."""
         yield from self.acked.values()

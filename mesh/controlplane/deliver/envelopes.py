@@ -38,6 +38,8 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
     "Status": (("code", 1, _NUMBER, False), ("message", 2, _TEXT, False)),
     "Node": (("id", 1, _TEXT, False), ("cluster", 2, _TEXT, False)),
     "Version": (("key", 1, _TEXT, False), ("value", 2, _TEXT, False)),
+    # A cluster, of which only the name is read.
+    "Named": (("name", 1, _TEXT, False),),
     "Resource": (
         ("version", 1, _TEXT, False),
         ("resource", 2, "Any", False),
@@ -185,6 +187,12 @@ def sotw_request(data: bytes) -> Request:
         subscribe=tuple(got.resource_names),
         version=got.version_info,
     )
+
+
+def named_resources(data: bytes) -> dict[str, bytes]:
+    """Return the clusters of a DiscoveryResponse by name. Raises MalformedRequest."""
+    values = [bytes(each.value) for each in _parsed("DiscoveryResponse", data).resources]
+    return {str(_parsed("Named", each).name): each for each in values}
 
 
 _Key = tuple[str, Kind, tuple[int, ...], tuple[str, ...], str]

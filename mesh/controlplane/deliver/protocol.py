@@ -176,8 +176,9 @@ class Stream:
 
     def _retain(self, before: Resources) -> None:
         for kind, named in before.items():
-            for name in named.keys() - self.target[kind].keys():
-                self._retained[kind, name] = named[name]
+            if not named.keys() <= (now := self.target[kind]).keys():
+                for name in named.keys() - now.keys():
+                    self._retained[kind, name] = named[name]
         for kind, name in list(self._retained):
             if name in self.target[kind]:
                 del self._retained[kind, name]
@@ -251,9 +252,7 @@ class Stream:
         allowed = self._allowed(channel, new)
         waiting = len(allowed) < len(new)
         changes: Changes = {**allowed}
-        named = self.target[channel.kind]
-        gone = [each for each in {**channel.acked, **channel.doubtful} if each not in named]
-        if gone:
+        if gone := channel.beyond(self.target[channel.kind]):
             in_use = self._in_use(channel.kind)
             # A listener that replaces a removed one may need its address: both change together.
             keep = in_use is None or (waiting and channel.kind is Kind.LISTENER)
@@ -293,20 +292,7 @@ class Stream:
 
     def _new(self, channel: Channel) -> dict[str, Packed]:
         """Return the resources that the client wants and does not have for sure."""
-        named, acked, doubtful = self.target[channel.kind], channel.acked, channel.doubtful
-        if not acked and not doubtful and channel.wildcard:
-            found = dict(named)
-        else:
-            found = {
-                name: each
-                for name, each in named.items()
-                if (channel.wildcard or name in channel.names)
-                and (
-                    (held := acked.get(name)) is None
-                    or held.version != each.version
-                    or name in doubtful
-                )
-            }
+        found = channel.lacking(self.target[channel.kind])
         if self.snapshot is not None and self.target is self.snapshot.resources:
             return found
         # The last good version of a refused resource may have unknown bytes.

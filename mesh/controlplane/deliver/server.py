@@ -19,7 +19,7 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 
-from mesh.controlplane.deliver.admission import TokenBucket
+from mesh.controlplane.deliver.admission import Admission, TokenBucket
 from mesh.controlplane.deliver.cache import Cache, Session
 from mesh.controlplane.deliver.envelopes import (
     Encoder,
@@ -45,12 +45,15 @@ _Context = grpc.aio.ServicerContext[bytes, bytes]
 class Settings:
     """Limits of the server.
 
-    `streams_per_s` and `burst` limit new streams of all nodes; a refused proxy comes again.
+    `streams_per_s` and `burst` limit new streams of all nodes, `node_streams_per_s` and
+    `node_burst` those of one; a refused proxy comes again.
     A request with the versions of 10,000 resources has half a mebibyte.
     """
 
     streams_per_s: float = 50.0
     burst: int = 100
+    node_streams_per_s: float = 0.5
+    node_burst: int = 10
     streams_per_node_max: int = 4
     request_bytes_max: int = 4 * 1024 * 1024
     first_request_s: float = 10.0
@@ -159,8 +162,9 @@ class Server:
 
     def __init__(self, cache: Cache, settings: Settings | None = None) -> None:
         self._cache = cache
-        self._settings = settings or Settings()
-        self._bucket = TokenBucket(self._settings.streams_per_s, self._settings.burst)
+        self._settings = limits = settings or Settings()
+        whole = TokenBucket(limits.streams_per_s, limits.burst)
+        self._admission = Admission(whole, limits.node_streams_per_s, limits.node_burst)
         self._large = _Large(self._settings)
         self._encoder = Encoder()
         self._servers: dict[Path, grpc.aio.Server] = {}
@@ -222,8 +226,8 @@ class Server:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def _stream(self, node: str, form: Form, context: _Context) -> None:
-        if not self._bucket.take(time.monotonic()):
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many new streams; retry")
+        if node != ANY_NODE:
+            await self._take(node, context)
         delta = form is Form.DELTA
         parse = delta_request if delta else sotw_request
         link = _Link(context, self._encoder.delta if delta else self._encoder.sotw, self._large)
@@ -234,6 +238,8 @@ class Server:
             if not name or (node != ANY_NODE and name != node):
                 why = f"the node of this socket is {node}, and not {name or 'empty'}"
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, why)
+            if node == ANY_NODE:
+                await self._take(name, context)
             session = self._admit(name, form, link)
             await link.send(session.request(first))
             while isinstance(data := await _read(context), bytes):
@@ -249,6 +255,10 @@ class Server:
             await context.abort(*link.ended)
         finally:
             self._dismiss(name, link)
+
+    async def _take(self, node: str, context: _Context) -> None:
+        if not self._admission.take(node, time.monotonic()):
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many new streams; retry")
 
     async def _first(self, context: _Context, parse: Callable[[bytes], Request]) -> Request:
         try:

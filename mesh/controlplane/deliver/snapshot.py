@@ -70,10 +70,10 @@ SourceOf = Callable[[model.Workload], SecretSource]
 
 
 def snapshots(mesh: model.Mesh, passed_on: PassedOn, source_of: SourceOf) -> dict[str, Snapshot]:
-    """Translate the whole mesh; return one snapshot for each proxy, by its name."""
+    """Translate the whole mesh; return one snapshot for each proxy, by the name of its folder."""
     made = [sidecar_snapshot(each, passed_on, source_of) for each in mesh.sidecars]
     made.append(edge_snapshot(mesh.edge, passed_on, source_of))
-    return {each.workload.name: each for each in made}
+    return {each.workload.folder: each for each in made}
 
 
 def sidecar_snapshot(each: model.Sidecar, passed_on: PassedOn, source_of: SourceOf) -> Snapshot:

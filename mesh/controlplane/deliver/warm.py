@@ -6,6 +6,7 @@ So a validation takes as long as Envoy needs to read it, not the start of a proc
 
 import asyncio
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,24 +31,23 @@ class Validator:
 
     async def start(self) -> None:
         """Start the processes that wait. Raises ValidatorMissing."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self._folder.iterdir():
-            left.unlink()
+        _remove(self._folder)
+        self._folder.mkdir(mode=0o700, parents=True)
         self._refill()
         await asyncio.gather(*self._waiting)
 
     async def validate(self, resources: Iterable[Packed]) -> list[Refusal]:
         """Return the resources that Envoy refuses. Secrets are not read."""
         found = [each for each in resources if each.kind is not Kind.SECRET]
-        if not found or await self._refusal(found) is None:
+        if not found or await self.refusal(found) is None:
             return []
-        reasons = await asyncio.gather(*(self._refusal([each]) for each in found))
+        reasons = await asyncio.gather(*(self.refusal([each]) for each in found))
         alone = [
             Refusal(each.kind.name.lower(), each.name, reason)
             for each, reason in zip(found, reasons, strict=True)
             if reason is not None
         ]
-        if alone or (reason := await self._refusal(found)) is None:
+        if alone or (reason := await self.refusal(found)) is None:
             return alone
         # Such as two listeners with one address.
         return [Refusal("resources", "together", reason)]
@@ -58,7 +58,8 @@ class Validator:
             await (await task).end()
         self._waiting.clear()
 
-    async def _refusal(self, resources: list[Packed]) -> str | None:
+    async def refusal(self, resources: list[Packed]) -> str | None:
+        """Return why Envoy refuses the resources together, or None. Secrets are not read."""
         async with self._alone:
             self._refill()
             waiting = await self._waiting.pop(0)
@@ -123,6 +124,14 @@ async def _started(path: Path) -> _Waiting:
         stderr=asyncio.subprocess.PIPE,
     )
     return _Waiting(process, path)
+
+
+def _remove(path: Path) -> None:
+    """Remove what a former process, or a person, left here. A link's target stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_all(opened: int, content: bytes) -> None:

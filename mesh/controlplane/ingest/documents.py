@@ -22,8 +22,12 @@ _TAGS = {
     for each in ("null", "bool", "int", "float", "str", "seq", "map", "merge")
 }
 _VALUES_MAX = 10_000
+_VALUES_OF_FEW_BYTES, _BYTES_OF_VALUE = 1_000, 4
+"""A file may have so many values, and one more for so many bytes of it: each value with its line
+takes some hundred bytes of memory, and aliases make many values of few bytes."""
 _DEPTH_MAX = 32
 _TOO_DEEP = f"values are nested more than {_DEPTH_MAX} deep; remove some levels"
+_TOO_MANY = "the file has more values than its text allows, aliases included; write fewer aliases"
 _SUFFIX = ".yaml"
 _OTHER_NAMES = (".yml", ".json")
 _BYTES_MAX = 1024 * 1024
@@ -120,10 +124,14 @@ def _text(path: Path, content: bytes) -> str:
 
 def _documents(path: Path, text: str) -> Iterator[Document]:
     loader = yaml.SafeLoader(text)
+    left = _VALUES_OF_FEW_BYTES + len(text) // _BYTES_OF_VALUE
     try:
         for node in _nodes(path, loader):
             lines: dict[Place, int] = {}
             _note_lines(path, node, (), lines)
+            left -= len(lines)
+            if left < 0:
+                raise ConfigFault(path, node.start_mark.line + 1, _TOO_MANY)
             value = _value(path, loader, node)
             if value is not None:
                 yield Document(path, value, lines)

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from mesh.controlplane.ingest import regexes
+
 _DURATION = re.compile(
     r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+(?:\.[0-9]+)?)s)?(?:([0-9]+)ms)?", re.ASCII
 )
@@ -24,28 +26,20 @@ _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = rf"{_LABEL}(\.{_LABEL})*"
 _ORIGIN = rf"(http|https)://{_HOST}(:[0-9]{{1,5}})?"
 _DEFAULT_PORTS = (("http:", ":80"), ("https:", ":443"))
-_REGEX_CHARS_MAX = 256
-_NOT_RE2 = re.compile(
-    r"\(\?(?:=|!|<=|<!|P=|\(|#|>)|\\[1-9uUNZ]|[*+?}]\+"  # look-around, references, possessive
-    r"|\(\?[a-zA-Z-]*[aLux]"  # flags of Python alone
-)
-_NOT_PYTHON = re.compile(r"\[[:.=]|\{,")
-"""Classes such as [[:alpha:]], and {,n}: RE2 and Python both accept them with other meanings."""
-_LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
-"""An escape or a class, in which nothing else has a meaning."""
-_CHOICES_MAX = 3
-_REPEATED = re.compile(r"\{([0-9]+)?(?:,([0-9]+)?)?\}")
-_REPEATS_MAX = 1000
-"""RE2's own limit."""
 _PERCENT_MAX = 100
 _PARTS_OF_PERCENT = 10_000
 _ROUNDING = 1e-6
 _PROTECTED = {
     *("host", "authorization", "content-length", "content-type", "connection", "te", "upgrade"),
     *("transfer-encoding", "grpc-status", "grpc-message", "grpc-timeout", "traceparent"),
-    *("x-request-id", "idempotency-key", "cookie", "set-cookie"),
+    *("x-request-id", "idempotency-key", "cookie", "set-cookie", "x-api-key", "forwarded"),
+    *("x-http-method", "x-http-method-override", "x-method-override"),
+    *("x-original-url", "x-rewrite-url", "cache-control", "strict-transport-security"),
+    "x-content-type-options",
 }
-_PROTECTED_PREFIXES = ("x-bp-", "x-forwarded-", "x-envoy-")
+_PROTECTED_PREFIXES = ("x-bp-", "x-forwarded-", "x-envoy-", "grpc-", "x-amz-", "access-control-")
+_BINARY = "-bin"
+"""The ending of a header of gRPC whose value is not text, such as the details of an error."""
 _HeldT = TypeVar("_HeldT", bound=Hashable)
 
 
@@ -112,33 +106,6 @@ def _origin(value: str) -> str:
     return value
 
 
-def _regex(value: str) -> str:
-    if len(value) > _REGEX_CHARS_MAX:
-        raise ValueError(f"must be at most {_REGEX_CHARS_MAX} characters")
-    if found := _NOT_RE2.search(value):
-        raise ValueError(f"RE2, which Envoy uses, has no {found[0]}; write it without")
-    if found := _NOT_PYTHON.search(value):
-        raise ValueError(f"{found[0]} has two meanings; write a class such as [a-z], or {{0,n}}")
-    counts = (int(each) for found in _REPEATED.findall(value) for each in found if each)
-    if any(each > _REPEATS_MAX for each in counts):
-        raise ValueError(f"RE2, which Envoy uses, repeats at most {_REPEATS_MAX} times")
-    try:
-        re.compile(value)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"is not a regular expression: {error}") from error
-    return value
-
-
-def _tried(value: str) -> str:
-    """Refuse an expression with which Python, unlike RE2, could be busy for years."""
-    plain = _LITERAL.sub("x", value).replace("(?", "(")
-    if re.search(r"\)[*+{]", plain):
-        raise ValueError("a repeated group is not supported; repeat a class such as [a-z]")
-    if sum(plain.count(each) for each in "*+?{(") > _CHOICES_MAX:
-        raise ValueError(f"use at most {_CHOICES_MAX} groups and repetitions; write more matches")
-    return value
-
-
 def _share(value: float) -> float:
     if not 0 < value <= _PERCENT_MAX:
         raise ValueError("must be more than 0 and at most 100; Istio reads 0 as no request")
@@ -149,8 +116,10 @@ def _share(value: float) -> float:
 
 
 def _set_header(name: str) -> str:
-    if name in _PROTECTED or name.startswith(_PROTECTED_PREFIXES):
-        raise ValueError(f"{name} cannot be changed: services and proxies trust it")
+    if name in _PROTECTED or name.startswith(_PROTECTED_PREFIXES) or name.endswith(_BINARY):
+        raise ValueError(
+            f"{name} cannot be changed: services, partners, browsers or proxies trust it"
+        )
     return name
 
 
@@ -204,11 +173,12 @@ SetHeader = Annotated[LowerName, AfterValidator(_set_header)]
 HeaderText = Annotated[str, Field(pattern=r"^[ -$&-~]{1,256}$")]
 """The value of a header. Envoy would read a percent sign as a command."""
 QueryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-UriPath = Annotated[str, Field(pattern=r"^/[!-$&-~]*$", max_length=512)]
-"""A path without a percent sign, because Envoy compares paths before and after decoding."""
-Regex = Annotated[str, AfterValidator(_regex), Field(min_length=1)]
-"""RE2, as far as Python can check it; Envoy checks the rest."""
-TriedRegex = Annotated[Regex, AfterValidator(_tried)]
+UriPath = Annotated[str, Field(pattern=r"^/[!\"$&->@-~]*$", max_length=512)]
+"""A path without a percent sign, because Envoy compares paths before and after decoding, and
+without a query: a rewrite with one would ask a partner about another transfer."""
+Regex = Annotated[str, AfterValidator(regexes.regex), Field(min_length=1)]
+"""RE2, with the meaning that it has in Python."""
+TriedRegex = Annotated[Regex, AfterValidator(regexes.tried)]
 """An expression that the control plane itself compares with the paths of all methods."""
 Percent = Annotated[float, AfterValidator(_share)]
 GrpcCode = Literal[

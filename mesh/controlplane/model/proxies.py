@@ -1,7 +1,7 @@
 """Workloads and their proxies, the services and partners that they reach, and the gateway."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
@@ -137,6 +137,11 @@ class Workload:
         """The id of the proxy, as Envoy has it in `node.id`."""
         return f"{self.name}-{self.instance}"
 
+    @property
+    def folder(self) -> str:
+        """The name of the proxy's folder: the service's, or the node's for further instances."""
+        return self.node if self.instance else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
@@ -238,3 +243,7 @@ class Mesh:
 
     sidecars: tuple[Sidecar, ...]
     edge: Edge
+    instances: Mapping[str, tuple[Instance, ...]] = field(
+        default_factory=dict[str, tuple[Instance, ...]]
+    )
+    """By service, also of one that no workload calls. A service without calls in has none."""

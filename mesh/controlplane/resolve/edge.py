@@ -11,11 +11,17 @@ from mesh.controlplane import model
 from mesh.controlplane.drain import ARRIVAL_MS_MAX
 from mesh.controlplane.ingest import edge_policy, shapes
 from mesh.controlplane.ingest.endpoints import Endpoints
-from mesh.controlplane.ingest.faults import ConfigFault, Findings
+from mesh.controlplane.ingest.faults import ConfigFault, Findings, MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind, the_only
 from mesh.controlplane.ingest.values import milliseconds
 from mesh.controlplane.resolve.bounds import shown
-from mesh.controlplane.resolve.places import certificate, parse_address, webhook_authority
+from mesh.controlplane.resolve.places import (
+    AUTHORITY_OF,
+    ISSUER_CREDENTIAL,
+    certificate,
+    parse_address,
+    webhook_authority,
+)
 from mesh.controlplane.resolve.traffic import TrafficRules
 from services.contracts import MethodContract
 
@@ -80,10 +86,23 @@ def _provider(
     with findings.noted():
         with resource.located(("spec", "jwtRules", 0, "jwksUri")):
             provider = traffic.partner(_host(rule), around.workload.name)
+            _require_issuer(provider)
         for fault in _fetch_faults(around.resources, rule, provider.traffic):
             findings.add(fault)
         return provider
     return None
+
+
+def _require_issuer(provider: model.Partner) -> None:
+    """Raise MeshFault unless this partner is the provider of customers' tokens.
+
+    The holder of the keys can act as every customer, so an edit cannot name another partner.
+    """
+    if provider.authority.name != f"{ISSUER_CREDENTIAL}{AUTHORITY_OF}":
+        raise MeshFault(
+            f"{provider.host} would sign customers' tokens; fetch the keys from the host whose"
+            f" credentialName is {ISSUER_CREDENTIAL}"
+        )
 
 
 def _edge(

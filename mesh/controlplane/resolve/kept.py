@@ -23,9 +23,8 @@ def kept(before: model.Mesh | None, after: model.Mesh) -> model.Mesh:
         services=tuple(known.service(each) for each in after.edge.services),
         partners=tuple(known.partner(each) for each in after.edge.partners),
     )
-    if sidecars == before.sidecars and edge == before.edge:
-        return before
-    return model.Mesh(sidecars, before.edge if edge == before.edge else edge)
+    made = replace(after, sidecars=sidecars, edge=before.edge if edge == before.edge else edge)
+    return before if made == before else made
 
 
 class _Known:

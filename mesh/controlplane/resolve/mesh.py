@@ -77,7 +77,11 @@ def resolve(inputs: Inputs, findings: Findings | None = None) -> model.Mesh:
     before.followed_by(findings).end()
     if edge is None:
         raise MeshFault("the gateway has no configuration; add it")
-    return model.Mesh(sidecars, edge)
+    return model.Mesh(sidecars, edge, _instances(inputs))
+
+
+def _instances(inputs: Inputs) -> dict[str, tuple[model.Instance, ...]]:
+    return {name: service_instances(place) for name, place in inputs.endpoints.services.items()}
 
 
 def _finished(

@@ -21,6 +21,8 @@ MESH_AUTHORITY = "ROOTCA"
 """The secret with the mesh's authority, as in Istio."""
 AUTHORITY_OF = "-cacert"
 """The suffix of the secret with the authority that belongs to a credentialName, as in Istio."""
+ISSUER_CREDENTIAL = "oauth"
+"""The credentialName of the provider that signs customers' tokens."""
 
 
 def parse_address(text: str) -> model.Address:

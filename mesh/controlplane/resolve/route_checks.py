@@ -1,6 +1,8 @@
 """Refuses routes that refer to nothing, that no request reaches, or that would do harm.
 
 A mirror sends a call twice, so it is only for methods whose contract says that they change nothing.
+A retry after an answer or a broken connection may repeat a call that was executed, so it is only
+for methods whose contract says that a repeated call changes nothing more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +17,20 @@ from mesh.controlplane.ingest.documents import Place
 from mesh.controlplane.ingest.faults import ConfigFault
 from mesh.controlplane.ingest.fields import suggestion
 from mesh.controlplane.ingest.resources import Resource
-from mesh.controlplane.ingest.values import milliseconds
+from mesh.controlplane.ingest.values import RetryCondition, milliseconds
 from mesh.controlplane.resolve import bounds
 from mesh.controlplane.resolve.routes import condition, source
 from services.contracts import MethodContract
 
 _TEXT = model.TextSort
 _PREFIXES = (_TEXT.EXACT, _TEXT.PREFIX)
+NOT_EXECUTED: tuple[RetryCondition, ...] = (
+    "connect-failure",
+    "refused-stream",
+    "reset-before-request",
+    "envoy-ratelimited",
+)
+"""After these outcomes of a call, no service has executed it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ def _problems(route: shapes.HttpRoute, target: Target) -> Iterator[tuple[Place, 
     retries = route.retries
     if retries.attempts and retries.retry_on is None:
         yield ("retries",), "set retryOn: Istio's default also retries calls that had an effect"
+    yield from _retry_problems(route, target)
     for index, match in enumerate(route.match or ()):
         for place, problem in _match_problems(match, target):
             yield ("match", index, *place), problem
@@ -116,6 +126,24 @@ def _match_problems(match: shapes.HttpMatch, target: Target) -> Iterator[tuple[P
         yield ("queryParams",), "gRPC has no query; remove it"
 
 
+def _retry_problems(route: shapes.HttpRoute, target: Target) -> Iterator[tuple[Place, str]]:
+    """Yield the conditions after which a retry could execute a call of a service twice.
+
+    A partner has no contract; its clients send an idempotency key with what they repeat.
+    """
+    # Without attempts nothing reads the conditions, so the check reports that they have no effect.
+    conditions = (route.retries.retry_on or ()) if route.retries.attempts else ()
+    unsafe = [each for each in conditions if each not in NOT_EXECUTED]
+    harmful = [each.path for each in _methods(route, target) if not repeatable(each)]
+    if unsafe and harmful:
+        problem = (
+            f"after {unsafe[0]} the call may have been executed, and {harmful[0]} must not be"
+            f" executed twice; set only {', '.join(NOT_EXECUTED[:-1])}, or match only methods that"
+            " their contract calls idempotent or free of side effects"
+        )
+        yield ("retries", "retryOn"), problem
+
+
 def _mirror_problems(route: shapes.HttpRoute, target: Target) -> Iterator[tuple[Place, str]]:
     mirror = route.mirror
     if mirror is None:
@@ -134,9 +162,21 @@ def _mirror_problems(route: shapes.HttpRoute, target: Target) -> Iterator[tuple[
 
 def reads_only(contract: MethodContract) -> bool:
     """Return whether the contract says that the method changes nothing."""
+    return _idempotency(contract) == MethodOptions.NO_SIDE_EFFECTS
+
+
+def repeatable(contract: MethodContract) -> bool:
+    """Return whether the contract says that a repeated call changes nothing more.
+
+    With a required idempotency key, a repeated call gets the answer of the first one.
+    """
+    levels = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
+    return contract.idempotency_key_required or _idempotency(contract) in levels
+
+
+def _idempotency(contract: MethodContract) -> MethodOptions.IdempotencyLevel.ValueType:
     service = contract.request.file.pool.FindServiceByName(contract.service)
-    options = service.methods_by_name[contract.name].GetOptions()
-    return options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+    return service.methods_by_name[contract.name].GetOptions().idempotency_level
 
 
 def _methods(route: shapes.HttpRoute, target: Target) -> list[MethodContract]:

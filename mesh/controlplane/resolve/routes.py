@@ -6,17 +6,16 @@ from mesh.controlplane.ingest.values import milliseconds
 from mesh.controlplane.resolve.policy import retry
 
 _PARTS_OF_PERCENT = 10_000
+Hashed = frozenset[str | None]
+"""The subsets of a host whose instances are chosen by a hash; None is the host itself."""
 _PRESENT = model.Text(model.TextSort.PRESENT, "")
 
 
 def routes(
-    spec: shapes.VirtualServiceSpec, caller: str | None, *, hashed: bool = False
+    spec: shapes.VirtualServiceSpec, caller: str | None, hashed: Hashed = frozenset()
 ) -> tuple[model.Route, ...]:
-    """Return the routes without those that are for other callers; None means no known caller.
-
-    `hashed` says whether an instance is chosen by a hash.
-    """
-    found = (_route(each, caller, hashed=hashed) for each in spec.http)
+    """Return the routes without those that are for other callers; None means no known caller."""
+    found = (_route(each, caller, hashed) for each in spec.http)
     return tuple(each for each in found if each is not None)
 
 
@@ -55,17 +54,20 @@ def condition(found: shapes.HttpMatch) -> model.Match:
     )
 
 
-def _route(found: shapes.HttpRoute, caller: str | None, *, hashed: bool) -> model.Route | None:
+def _route(found: shapes.HttpRoute, caller: str | None, hashed: Hashed) -> model.Route | None:
     fitting = [each for each in found.match or () if source(each) in (None, caller)]
     if found.match and not fitting:
         return None
     delay, abort = _faults(found.fault)
+    destinations = _destinations(found.route)
+    # Envoy draws one of several destinations once, and every retry stays there.
+    by_hash = any(each.weight and each.subset in hashed for each in destinations)
     return model.Route(
         name=found.name or "",
         matches=tuple(condition(each) for each in fitting),
-        destinations=_destinations(found.route),
+        destinations=destinations,
         timeout_ms=None if found.timeout is None else milliseconds(found.timeout),
-        retry=retry(found.retries, hashed=hashed),
+        retry=retry(found.retries, hashed=by_hash),
         delay=delay,
         abort=abort,
         request_headers=_edits(found.headers.request if found.headers else None),

@@ -13,7 +13,7 @@ from mesh.controlplane.ingest.resources import Resource, of_kind
 from mesh.controlplane.resolve import bounds, policy
 from mesh.controlplane.resolve.places import SERVICE_HOSTS, credential, parse_address
 from mesh.controlplane.resolve.route_checks import Target, contracts_of, route_faults
-from mesh.controlplane.resolve.routes import routes
+from mesh.controlplane.resolve.routes import Hashed, routes
 from services.contracts import GATEWAY, MethodContract
 
 _ENTRY = "ServiceEntry"
@@ -68,8 +68,7 @@ class TrafficRules:
             problem = "set ISTIO_MUTUAL, which the mesh requires between services"
             self._findings.add(resource.fault((*_POLICY, "tls", "mode"), problem))
         service = self._service(target.host)
-        hashed = _hashed(rule)
-        made = routes(service[1], caller, hashed=hashed) if service else (model.Route(),)
+        made = routes(service[1], caller, _hashed(rule)) if service else (model.Route(),)
         self._of_services.append(((resource, rule), target.methods))
         detection = rule.traffic_policy.outlier_detection
         self._add(bounds.breaker_faults(resource, detection, partner=False))
@@ -306,11 +305,14 @@ def _remedy(host: str, known: Iterable[str]) -> str:
     return suggestion(host, known).removesuffix("?")
 
 
-def _hashed(rule: shapes.DestinationRuleSpec) -> bool:
-    """Return whether a rule chooses instances by a hash, for the host or for a subset."""
-    subsets = (each.traffic_policy for each in rule.subsets or () if each.traffic_policy)
-    policies = (rule.traffic_policy, *subsets)
-    return any(each.load_balancer and each.load_balancer.consistent_hash for each in policies)
+def _hashed(rule: shapes.DestinationRuleSpec) -> Hashed:
+    """Return what of a host chooses instances by a hash; a subset inherits the host's balancing."""
+    whole = rule.traffic_policy.load_balancer
+    found: dict[str | None, shapes.LoadBalancer | None] = {None: whole}
+    for each in rule.subsets or ():
+        own = each.traffic_policy.load_balancer if each.traffic_policy else None
+        found[each.name] = own or whole
+    return frozenset(name for name, each in found.items() if each and each.consistent_hash)
 
 
 def _covers(pattern: str, host: str) -> bool:

@@ -75,7 +75,7 @@ def _bootstrap(
         node=core.Node(id=node_id(workload), cluster=workload.name),
         admin=bootstrap.Admin(address=unix(workload.admin_socket, mode=_ADMIN_MODE)),
         dynamic_resources=resources,
-        overload_manager=_overload_manager(workload),
+        overload_manager=overload_manager(workload),
     )
 
 
@@ -95,7 +95,8 @@ def _stream() -> core.ApiConfigSource:
     )
 
 
-def _overload_manager(workload: model.Workload) -> overload.OverloadManager:
+def overload_manager(workload: model.Workload) -> overload.OverloadManager:
+    """Return the limits of connections and memory."""
     manager = overload.OverloadManager(
         resource_monitors=[_connection_limit(workload.connections_max)]
     )

@@ -19,6 +19,7 @@ from mesh.controlplane.translate.clusters import partner_cluster_name, service_c
 from mesh.controlplane.translate.http import FAULT, retry_policy
 from mesh.controlplane.translate.matches import ANY_PATH, matching
 from mesh.controlplane.translate.parts import appended, header, packed, span
+from mesh.controlplane.translate.unanswered import service_retry
 
 GRACE_MS = 500
 """A sidecar's timeout is this much longer than the deadline in the contract. The service and the
@@ -77,7 +78,7 @@ def service_action(target: model.ServiceTarget, one: model.Route) -> route.Route
     """Return where a route to a service sends its requests, without timeout and rewrites."""
     shares = [(_cluster(target, each.subset), each.weight) for each in one.destinations]
     shares = [(name, weight) for name, weight in shares if weight]
-    action = route.RouteAction(retry_policy=retry_policy(one.retry))
+    action = route.RouteAction(retry_policy=service_retry(one.retry))
     if len(shares) == 1:
         action.cluster = shares[0][0]
     else:

@@ -139,6 +139,8 @@ def set_routes(
         manager.rds = hcm.Rds(config_source=required_by_stream(), route_config_name=name)
     else:
         manager.route_config = made()
+        # As by stream: a route whose cluster is not there must not refuse the whole listener.
+        manager.route_config.validate_clusters = False
 
 
 def discovered(name: str, settings: type[betterproto2.Message]) -> hcm.HttpFilter:

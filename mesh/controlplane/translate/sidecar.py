@@ -10,7 +10,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 
 from mesh.controlplane import model
 from mesh.controlplane.passed_on import PassedOn
-from mesh.controlplane.translate import access, clusters, tls
+from mesh.controlplane.translate import access, clusters, tls, unanswered
 from mesh.controlplane.translate.counters import PEER, call_counters
 from mesh.controlplane.translate.host_routes import GRACE_MS, partner_routes, service_routes
 from mesh.controlplane.translate.http import (
@@ -18,6 +18,7 @@ from mesh.controlplane.translate.http import (
     access_log,
     fault_filter,
     network_filter,
+    retry_policy,
     router_filter,
     set_routes,
 )
@@ -29,6 +30,19 @@ _SOCKET_MODE = 0o600
 _STREAMS_MAX = 1024
 _WINDOW_BYTES = 262144
 _FORBIDDEN = 403
+
+_TO_ANOTHER_WORKER = model.Retry(
+    attempts=2,
+    on=(
+        model.RetryCause.CONNECT_FAILURE,
+        model.RetryCause.STREAM_REFUSED,
+        model.RetryCause.RESET_BEFORE_REQUEST,
+    ),
+    per_try_timeout_ms=None,
+    backoff_ms=25,
+)
+"""A worker that stops refuses new calls, and has not executed them. If no other worker takes them,
+`unanswered` tells the caller's proxy."""
 
 
 def listeners(
@@ -72,6 +86,7 @@ def _inbound(
     manager = _manager(sidecar, INBOUND, PEER, hcm.HttpConnectionManagerCodecType.HTTP2, passed_on)
     set_routes(manager, INBOUND, lambda: inbound_routes(sidecar.grants, sidecar.policies), sources)
     manager.http_filters = [*access.filters(), router_filter()]
+    manager.local_reply_config = unanswered.told()
     # The service reads its caller's identity from this header, so the sidecar overwrites it.
     details = hcm.HttpConnectionManagerForwardClientCertDetails
     manager.forward_client_cert_details = details.SANITIZE_SET
@@ -98,7 +113,13 @@ def inbound_routes(
 ) -> route.RouteConfiguration:
     """Return a route for each method, with the only callers that may use it."""
     routes = [_inbound_route(grant, policies) for grant in grants]
-    host = route.VirtualHost(name=INBOUND, domains=["*"], routes=routes)
+    # The service cannot speak for its sidecar.
+    host = route.VirtualHost(
+        name=INBOUND,
+        domains=["*"],
+        routes=routes,
+        response_headers_to_remove=[unanswered.HEADER],
+    )
     return route.RouteConfiguration(name=INBOUND, virtual_hosts=[host])
 
 
@@ -106,7 +127,11 @@ def _inbound_route(grant: model.Grant, policies: tuple[model.Policy, ...]) -> ro
     return route.Route(
         name=grant.path,
         match=route.RouteMatch(path=grant.path),
-        route=route.RouteAction(cluster=clusters.APP, timeout=span(grant.deadline_ms + GRACE_MS)),
+        route=route.RouteAction(
+            cluster=clusters.APP,
+            timeout=span(grant.deadline_ms + GRACE_MS),
+            retry_policy=retry_policy(_TO_ANOTHER_WORKER),
+        ),
         typed_per_filter_config=access.rules(grant, policies),
     )
 
@@ -148,6 +173,7 @@ def service_host(target: model.ServiceTarget) -> route.VirtualHost:
         name=clusters.service_cluster_name(target.name),
         domains=[target.name, target.host],
         routes=service_routes(target),
+        response_headers_to_remove=[unanswered.HEADER],
     )
 
 

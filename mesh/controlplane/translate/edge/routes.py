@@ -22,6 +22,7 @@ from gateway.replies import (
 )
 from gateway.routes import GatewayRoute
 from mesh.controlplane import model
+from mesh.controlplane.translate import unanswered
 from mesh.controlplane.translate.clusters import service_cluster_name
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.edge.bodies import body_bytes_max, open_body_metadata
@@ -83,7 +84,7 @@ def virtual_host(edge: model.Edge) -> route.VirtualHost:
             header(names.CLIENT_ADDRESS_HEADER, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")
         ],
         # Callers need not know which transport the gateway uses to reach the services.
-        response_headers_to_remove=["grpc-accept-encoding"],
+        response_headers_to_remove=["grpc-accept-encoding", unanswered.HEADER],
     )
 
 

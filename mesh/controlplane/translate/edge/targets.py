@@ -20,7 +20,7 @@ from mesh.controlplane.translate.parts import span
 _VERB = "POST"
 """The verb of every call in gRPC."""
 _WHOLE = ".*"
-_HTTP_STATUS = {
+HTTP_STATUS = {
     "CANCELLED": 499,
     "UNKNOWN": 500,
     "INVALID_ARGUMENT": 400,
@@ -65,7 +65,7 @@ def _answering_rest(one: model.Route) -> model.Route:
     abort = one.abort
     if abort is None or abort.grpc_status is None:
         return one
-    status = _HTTP_STATUS[abort.grpc_status]
+    status = HTTP_STATUS[abort.grpc_status]
     return replace(one, abort=replace(abort, grpc_status=None, http_status=status))
 
 
