@@ -57,7 +57,7 @@ end
 
 local function check_token(handle, headers)
   local kept = handle:streamInfo():dynamicMetadata():get(CLAIMS_FROM)
-  local claims = kept and kept["claims"]
+  local claims = kept and kept["payload"]
   return type(claims) == "table" and has_sound_times(claims) and has_audience(claims.aud)
     and has_sound_subject(claims.sub) and has_sound_headers(headers)
 end

@@ -1,5 +1,6 @@
 """Gives Istio the mesh's files: what it refuses, what it warns of, and what it translates."""
 
+import json
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from lab.conformance.api import Api, Refusal
 from lab.conformance.discovery import CLUSTER, LISTENER, ROUTES, Node, fetched
 from lab.conformance.facts.proxy import Proxy, proxy
 from lab.conformance.processes import Cluster, Istiod
+from mesh.istio import bootstrap
 from ops.waiting import until
 from services.contracts import GATEWAY
 
@@ -49,6 +51,11 @@ class Files:
         """Return the bank's own kind, which Istio does not read."""
         (found,) = [each["spec"] for each in self.of_sres() if each["kind"] == "EdgePolicy"]
         return found
+
+    def bootstrap(self) -> Any:
+        """Return what Istio's agent adds to the bootstrap of the gateway's proxy."""
+        named = {each["metadata"]["name"]: each for each in self.resources()}
+        return json.loads(named[bootstrap.NAME]["data"][bootstrap.FILE])
 
 
 async def applied(api: Api, files: Files) -> list[Refusal]:

@@ -44,13 +44,13 @@ def address(number: int) -> str:
     return f"10.0.0.{number + 10}"
 
 
-def service(name: str) -> Kind:
+def service(name: str, port_of_pods: int = 0) -> Kind:
     """Return the service of a workload."""
     edge = name == GATEWAY
     port = {
         "name": "https" if edge else "grpc",
         "port": 443 if edge else SERVICE_PORT,
-        "targetPort": 443 if edge else PORT,
+        "targetPort": port_of_pods or (443 if edge else PORT),
         "protocol": "TCP",
     }
     return _named("v1", "Service", name, {"selector": {"app": name}, "ports": [port]})
@@ -107,12 +107,12 @@ def _account(name: str) -> Kind:
     return made
 
 
-def addresses(name: str, place: str) -> Kind:
+def addresses(name: str, place: str, port_of_pods: int = 0) -> Kind:
     """Return the EndpointSlice of a service."""
     made = _named("discovery.k8s.io/v1", "EndpointSlice", name, {})
     del made["spec"]
     made["metadata"]["labels"] = {"kubernetes.io/service-name": name}
-    port = 443 if name == GATEWAY else PORT
+    port = port_of_pods or (443 if name == GATEWAY else PORT)
     return {
         **made,
         "addressType": "IPv4",

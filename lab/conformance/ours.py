@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 from gateway.routes import gateway_routes
-from lab.conformance import places
 from lab.conformance.decoding import Json, decoded, plain
 from lab.conformance.facts import listing
 from lab.conformance.facts.proxy import Proxy, proxy
@@ -16,6 +15,7 @@ from mesh.controlplane.deliver.packed import Kind, NodeSnapshot
 from mesh.controlplane.deliver.snapshot import Snapshot, snapshots
 from mesh.controlplane.passed_on import PassedOn
 from mesh.ctl import load_mesh
+from mesh.istio import places
 from services import contracts
 
 
@@ -95,4 +95,5 @@ def _streamed(node: NodeSnapshot) -> Proxy:
         return [decoded(kind.value, each.body) for each in node.resources[kind].values()]
 
     workload = node.node.rpartition("-")[0]
-    return proxy(workload, of(Kind.LISTENER), of(Kind.ROUTES), of(Kind.CLUSTER))
+    named = (of(each) for each in (Kind.LISTENER, Kind.ROUTES, Kind.CLUSTER, Kind.EXTENSION))
+    return proxy(workload, *named)

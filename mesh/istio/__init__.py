@@ -10,7 +10,11 @@ cluster Istio needs them as resources. `make gen` writes the files; `make check`
 | `access` | AuthorizationPolicies: the callers of each service's methods |
 | `routes` | VirtualServices of services: the rules of SREs, with each method's timeout |
 | `edge` | the gateway: VirtualService and AuthorizationPolicy |
-| `breakers` | an EnvoyFilter: circuit breakers stay open for a fixed time |
-| `credentials` | the permission to read client certificates for partners |
+| `edge_filters`, `edge_routes`, `bootstrap` | what Istio has no kind for at the gateway |
+| `clusters` | the same for the clusters of each workload: circuit breakers, HTTP version |
+| `certificates` | private keys as mounted files |
+| `patches` | the form of an EnvoyFilter |
+| `matches` | conditions on the path of a known method |
+| `places` | invented addresses, because only translation reads them |
 | `settings` | MeshConfig |
 """

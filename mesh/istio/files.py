@@ -5,11 +5,16 @@ from typing import Any
 
 import yaml
 
+from mesh.ctl import load_mesh
 from mesh.istio import (
     access,
-    breakers,
-    credentials,
+    bootstrap,
+    certificates,
+    clusters,
     edge,
+    edge_filters,
+    edge_routes,
+    places,
     routes,
     settings,
 )
@@ -23,6 +28,7 @@ CONFIG = Path(__file__).resolve().parents[1] / "config"
 def documents(config: Path = CONFIG) -> dict[Path, str]:
     """Return each generated file by its path."""
     written, read = of_sres(config), contracts.load()
+    mesh, passed_on = load_mesh(config, places.invented(written))
     content = {
         "access.yaml": text(
             "The callers that the contracts grant to each method. mesh/config denies the rest.",
@@ -37,18 +43,44 @@ def documents(config: Path = CONFIG) -> dict[Path, str]:
             "The gateway's routes and access rules, from the contracts and EdgePolicy.",
             edge.kinds(read, written),
         ),
-        "breakers.yaml": text(
-            "The longest time that a circuit breaker stays open, from mesh/config.",
-            breakers.filters(written),
+        "edge-filters.yaml": text(
+            "The gateway's limits and filters, for which Istio has no kind, from EdgePolicy and\n"
+            "the contracts: token buckets, sizes, request check, transcoding, error replies.",
+            edge_filters.filters(mesh.edge, passed_on),
         ),
-        "credentials.yaml": text(
-            "The workloads whose sidecars get a client certificate for a partner.\n"
-            "The permission includes all secrets of the namespace.",
-            credentials.permissions(written),
+        "edge-routes.yaml": text(
+            "What the gateway's filters read from the routes of edge.yaml.",
+            edge_routes.filters(mesh.edge),
         ),
-        "mesh-config.yaml": text("The settings of the whole mesh.", [settings.mesh_config()]),
+        "edge-bootstrap.yaml": text(
+            "The memory limit of the gateway's proxy, which its bootstrap has to contain.",
+            [bootstrap.config_map(mesh.edge)],
+        ),
+        "clusters.yaml": text(
+            "How long a circuit breaker stays open, and the HTTP version to partners.",
+            clusters.filters(mesh),
+        ),
+        "certificates.yaml": text(_mounts(written), certificates.kinds(written)),
+        "mesh-config.yaml": text(
+            "The settings of the whole mesh.", [settings.mesh_config(mesh.edge, passed_on)]
+        ),
     }
     return {FOLDER / name: each for name, each in content.items()}
+
+
+def _mounts(written: list[Kind]) -> str:
+    lines = [
+        f"  {workload}: {', '.join(names)}"
+        for workload, names in certificates.mounted(written).items()
+    ]
+    return "\n".join(
+        [
+            "Certificates of proxies as mounted files, so that no pod may read secrets by the API.",
+            "Each resource replaces the one of mesh/config that has its name.",
+            f"Each of these pods mounts the secrets of its credentials in {certificates.FOLDER}:",
+            *lines,
+        ]
+    )
 
 
 def of_sres(config: Path) -> list[Kind]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mesh.istio.kinds import DERIVED, HOSTS, NETWORKING, Kind, duration, resource
+from mesh.istio.matches import narrowed
 from services.contracts import MethodContract
 
 GRACE_MS = 500
@@ -49,7 +50,7 @@ def with_timeouts(rule: Rule, deadlines: Mapping[str, int]) -> Iterator[Rule]:
     asked = milliseconds(rule["timeout"]) if "timeout" in rule else None
     groups: dict[int, list[Rule]] = defaultdict(list)
     for path, deadline_ms in deadlines.items():
-        if matches := _narrowed(rule.get("match"), path):
+        if matches := narrowed(rule.get("match"), path):
             limit = deadline_ms + GRACE_MS
             groups[limit if asked is None else min(asked, limit)].extend(matches)
     for timeout_ms in sorted(groups):
@@ -69,25 +70,6 @@ def _explicit(rule: Rule, host: str) -> Rule:
 
 def _rest(rule: Rule) -> Rule:
     return {key: value for key, value in rule.items() if key not in ("match", "timeout")}
-
-
-def _narrowed(matches: list[Rule] | None, path: str) -> list[Rule]:
-    """Return the matches that a path may fulfil, each with the exact path."""
-    exact = {"uri": {"exact": path}}
-    if not matches:
-        return [exact]
-    return [{**each, **exact} for each in matches if fits(each.get("uri"), path)]
-
-
-def fits(uri: Mapping[str, str] | None, path: str) -> bool:
-    """Return whether a path may fulfil a match of the uri."""
-    if uri is None:
-        return True
-    if "exact" in uri:
-        return uri["exact"] == path
-    if "prefix" in uri:
-        return path.startswith(uri["prefix"])
-    return re.fullmatch(uri["regex"], path) is not None
 
 
 def milliseconds(span: str) -> int:

@@ -7,6 +7,8 @@
 | `outside` | the service and the partner that are called; they count calls |
 | `ours` | proxies as the control plane starts them |
 | `istios` | proxies that istiod drives |
-| `cases` | the calls, and what was answered |
+| `tokens` | the issuer of customers' tokens |
+| `cases` | the calls of services, and what was answered |
+| `edge_cases` | the calls of the REST API through the gateway |
 | `both` | both control planes, one after the other |
 """

@@ -8,14 +8,26 @@ from typing import Any
 
 from lab.conformance import objects
 from lab.conformance.api import Api
-from lab.conformance.calls.machine import CALLED, CALLER, CREDENTIAL, PARTNER, Machine
+from lab.conformance.calls.machine import (
+    CALLED,
+    CALLER,
+    CREDENTIAL,
+    ISSUER,
+    ISSUER_CREDENTIAL,
+    PARTNER,
+    Machine,
+)
 from lab.conformance.calls.secret_service import SecretService
-from lab.conformance.certificates import key_pem, write_private
+from lab.conformance.certificates import write_private
 from lab.conformance.discovery import Node
+from lab.conformance.istio import Files
 from lab.conformance.processes import Istiod, envoy
-from services.contracts import NAMESPACE
+from mesh.istio.certificates import FOLDER
+from services.contracts import GATEWAY, NAMESPACE
 
 Kind = dict[str, Any]
+EDGE = objects.address(objects.WORKLOADS.index(GATEWAY))
+"""The invented address of the gateway's pod, by which istiod finds its service."""
 _SOCKETS = "unix:///run/bp/"
 _HTTP2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TYPES = "type.googleapis.com/envoy.extensions"
@@ -28,7 +40,7 @@ def authority(machine: Machine) -> None:
     pem = machine.mesh.pem.read_bytes()
     for name in ("ca-cert.pem", "root-cert.pem", "cert-chain.pem"):
         (folder / name).write_bytes(pem)
-    write_private(folder / "ca-key.pem", key_pem(machine.mesh.key))
+    write_private(folder / "ca-key.pem", machine.mesh.key.read_bytes())
 
 
 async def move(api: Api, resources: Iterable[Kind], machine: Machine) -> None:
@@ -46,16 +58,17 @@ def on_loopback(resources: Iterable[Kind], machine: Machine) -> Iterator[Kind]:
         changed = copy.deepcopy(each)
         if changed["kind"] == "Sidecar" and "workloadSelector" in changed["spec"]:
             _move_sockets(changed["spec"], machine)
-        if changed["kind"] == "ServiceEntry" and PARTNER in changed["spec"]["hosts"]:
-            (port,) = changed["spec"]["ports"]
-            port.pop("targetPort", None)
-            ports = {port["name"]: machine.partner_port}
-            changed["spec"].update(
-                resolution="STATIC", endpoints=[{"address": "127.0.0.1", "ports": ports}]
-            )
+        if changed["kind"] == "ServiceEntry":
+            _move_partner(changed["spec"], machine)
+        if changed["kind"] == "Gateway":
+            _move_gateway(changed["spec"], machine)
         yield changed
     yield _called(machine)
-    yield objects.secret(f"{CREDENTIAL}-cacert", {"cacert": machine.partner.pem.read_bytes()})
+    yield objects.service(GATEWAY, machine.edge_port)
+    yield objects.addresses(GATEWAY, EDGE, machine.edge_port)
+    authority = {"cacert": machine.partner.pem.read_bytes()}
+    for name in (CREDENTIAL, ISSUER_CREDENTIAL):
+        yield objects.secret(f"{name}-cacert", authority)
 
 
 def _called(machine: Machine) -> Kind:
@@ -72,6 +85,34 @@ def _called(machine: Machine) -> Kind:
     }
 
 
+def _move_partner(spec: Kind, machine: Machine) -> None:
+    moved = {PARTNER: machine.partner_port, ISSUER: machine.issuer_port}
+    for place in (moved[host] for host in spec["hosts"] if host in moved):
+        (port,) = spec["ports"]
+        port.pop("targetPort", None)
+        address = {"address": "127.0.0.1", "ports": {port["name"]: place}}
+        spec.update(resolution="STATIC", endpoints=[address])
+
+
+def _move_gateway(spec: Kind, machine: Machine) -> None:
+    """Let the gateway listen on loopback, with the run's certificates."""
+    for server in spec["servers"]:
+        server["bind"] = machine.address
+        tls = server["tls"]
+        for key in {"serverCertificate", "privateKey", "caCertificates"} & tls.keys():
+            tls[key] = tls[key].replace(FOLDER, str(machine.folder / "mounted"))
+
+
+def mount(machine: Machine) -> None:
+    """Write the gateway's certificate as its pod has it."""
+    folder = machine.folder / "mounted" / "edge"
+    folder.mkdir(parents=True)
+    own = machine.certificates / "edge"
+    (folder / "tls.crt").write_bytes((own / "cert.pem").read_bytes())
+    write_private(folder / "tls.key", (own / "key.pem").read_bytes())
+    (folder / "ca.crt").write_bytes(machine.webhooks.pem.read_bytes())
+
+
 def _move_sockets(spec: Kind, machine: Machine) -> None:
     workload = spec["workloadSelector"]["labels"]["app"]
     folder = machine.socket(workload, "in").parent
@@ -82,21 +123,24 @@ def _move_sockets(spec: Kind, machine: Machine) -> None:
 
 
 @asynccontextmanager
-async def proxies(machine: Machine, istiod: Istiod) -> AsyncGenerator[None]:
-    """Run the proxies of the caller and the called service until the block ends."""
+async def proxies(machine: Machine, files: Files, istiod: Istiod) -> AsyncGenerator[None]:
+    """Run the proxies of the caller, the called service and the gateway until the block ends."""
+    mount(machine)
     async with AsyncExitStack() as stack:
-        for name in (CALLED, CALLER):
+        for name in (CALLED, CALLER, GATEWAY):
             service = SecretService(machine.socket(name, "sds"), machine.certificates / name)
             await service.start()
             stack.push_async_callback(service.stop)
             bootstrap = machine.folder / f"istio-{name}.json"
-            bootstrap.write_text(json.dumps(_bootstrap(machine, name, istiod)))
+            more = files.bootstrap() if name == GATEWAY else {}
+            bootstrap.write_text(json.dumps({**_bootstrap(machine, name, istiod), **more}))
             stack.enter_context(envoy(bootstrap, machine.folder / f"istio-{name}.log"))
         yield
 
 
 def _bootstrap(machine: Machine, name: str, istiod: Istiod) -> Kind:
-    node = Node(name, machine.address)
+    router = name == GATEWAY
+    node = Node(name, EDGE if router else machine.address, router=router)
     ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     stream = {
         "api_type": "GRPC",

@@ -5,22 +5,23 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lab.conformance import places
-from lab.conformance.calls.machine import CALLED, CALLER, CREDENTIAL, PARTNER, Machine
+from lab.conformance.calls.machine import CALLED, CALLER, CREDENTIAL, ISSUER, PARTNER, Machine
 from lab.conformance.istio import Files
 from lab.conformance.processes import envoy
 from mesh import ctl
+from mesh.istio import places
+from services.contracts import GATEWAY
 
 
 @contextmanager
 def proxies(machine: Machine, files: Files) -> Generator[None]:
-    """Run the proxies of the caller and the called service until the block ends."""
+    """Run the proxies of the caller, the called service and the gateway until the block ends."""
     written = machine.folder / "endpoints.json"
     written.write_text(json.dumps(_places(machine, files)))
     out = machine.folder / "envoy"
     ctl.render(files.config, written, out)
     with ExitStack() as stack:
-        for name in (CALLED, CALLER):
+        for name in (CALLED, CALLER, GATEWAY):
             log = machine.folder / f"ours-{name}.log"
             stack.enter_context(envoy(out / name / "bootstrap.json", log))
         yield
@@ -36,9 +37,12 @@ def _places(machine: Machine, files: Files) -> dict[str, object]:
             "outbound_socket": str(machine.socket(name, "out")),
             "admin_socket": str(machine.socket(name, "admin")),
         }
+    found["gateway"]["listen"] = machine.edge
+    found["gateway"]["admin_socket"] = str(machine.socket(GATEWAY, "admin"))
+    found["partners"][ISSUER] = f"127.0.0.1:{machine.issuer_port}"
     found["partners"][PARTNER] = f"127.0.0.1:{machine.partner_port}"
     found["credentials"][CREDENTIAL]["ca"] = str(machine.partner.pem)
-    return {**found, "webhook_ca": str(machine.partner.pem), **_filled(machine, found)}
+    return {**found, "webhook_ca": str(machine.webhooks.pem), **_filled(machine, found)}
 
 
 def _filled(machine: Machine, found: dict[str, dict[str, dict[str, object]]]) -> dict[str, object]:

@@ -18,7 +18,7 @@ _URI = re.compile(r"URI=([^;,]*)")
 
 
 class Outside:
-    """The called service, on its Unix socket, and the partner, on a TLS port."""
+    """The called service, on its Unix socket; the partner and the token issuer, on TLS ports."""
 
     def __init__(self, machine: Machine) -> None:
         """Prepare both servers."""
@@ -26,11 +26,14 @@ class Outside:
         self.tries = Counter[str]()
         self.callers: list[str] = []
         """The caller's identities in the last call that the service got."""
+        self.seen: dict[str, str] = {}
+        """The headers of the last call that the service got."""
         self._service = grpc.aio.server()
         self._service.add_generic_rpc_handlers((_Methods(self),))
         self._service.add_insecure_port(f"unix:{machine.socket(CALLED, 'in')}")
         application = web.Application()
         application.router.add_route("*", "/{behaviour}/{name}", self._answer)
+        application.router.add_get("/jwks", self._keys)
         self._partner = web.AppRunner(application)
 
     async def start(self) -> None:
@@ -40,8 +43,8 @@ class Outside:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         folder = self._machine.folder / "partner"
         tls.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-        port = self._machine.partner_port
-        await web.TCPSite(self._partner, "127.0.0.1", port, ssl_context=tls).start()
+        for port in (self._machine.partner_port, self._machine.issuer_port):
+            await web.TCPSite(self._partner, "127.0.0.1", port, ssl_context=tls).start()
 
     async def stop(self) -> None:
         """Stop both servers."""
@@ -56,9 +59,13 @@ class Outside:
         fails = behaviour == "failing" or (behaviour == "once" and self.tries[name] == 1)
         return web.Response(status=503 if fails else 200)
 
+    async def _keys(self, _: web.Request) -> web.Response:
+        return web.json_response(self._machine.issuer.keys())
+
     async def unary(self, _: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """Answer a method with an empty message, or never if the call asks for that."""
         told = {key: str(value) for key, value in context.invocation_metadata() or ()}
+        self.seen = told
         self.callers = _URI.findall(told.get("x-forwarded-client-cert", ""))
         if "x-silent" in told:
             await asyncio.sleep(_SLEEP_S)

@@ -1,4 +1,4 @@
-"""What istio-agent does for a proxy: hands it its certificate and the mesh's authority by SDS."""
+"""What istio-agent does for a proxy: hands it its certificates and authorities by SDS."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +10,8 @@ from envoy_data_plane.envoy.service.discovery import v3 as discovery
 from envoy_data_plane.google.protobuf import Any
 
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+_ROOT, _CERTIFICATE = "file-root:", "file-cert:"
+"""Istio's names for mounted files."""
 _SERVICE = "envoy.service.secret.v3.SecretDiscoveryService"
 
 
@@ -52,17 +54,23 @@ class SecretService:
 
     def _secret(self, name: str) -> tls.Secret:
         if name == "ROOTCA":
-            trusted = _inline(self._folder / "ca.pem")
-            return tls.Secret(
-                name=name, validation_context=tls.CertificateValidationContext(trusted_ca=trusted)
-            )
-        return tls.Secret(
-            name=name,
-            tls_certificate=tls.TlsCertificate(
-                certificate_chain=_inline(self._folder / "cert.pem"),
-                private_key=_inline(self._folder / "key.pem"),
-            ),
-        )
+            return _trusted(name, self._folder / "ca.pem")
+        if name.startswith(_ROOT):
+            return _trusted(name, Path(name.removeprefix(_ROOT)))
+        if name.startswith(_CERTIFICATE):
+            chain, _, key = name.removeprefix(_CERTIFICATE).partition("~")
+            return _own(name, Path(chain), Path(key))
+        return _own(name, self._folder / "cert.pem", self._folder / "key.pem")
+
+
+def _trusted(name: str, authority: Path) -> tls.Secret:
+    context = tls.CertificateValidationContext(trusted_ca=_inline(authority))
+    return tls.Secret(name=name, validation_context=context)
+
+
+def _own(name: str, chain: Path, key: Path) -> tls.Secret:
+    certificate = tls.TlsCertificate(certificate_chain=_inline(chain), private_key=_inline(key))
+    return tls.Secret(name=name, tls_certificate=certificate)
 
 
 def _inline(path: Path) -> core.DataSource:

@@ -13,5 +13,6 @@ times out. So two configurations with other names and another structure can have
 | `headers` | the headers that a route sets and removes, and its CORS policy |
 | `access` | whether the RBAC filters let a call pass |
 | `destinations` | pools, circuit breaker and TLS of a cluster |
+| `entrance` | the filters, limits and error replies of the gateway |
 | `listing` | all facts of one proxy |
 """

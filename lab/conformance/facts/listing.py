@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.routes import GatewayRoute
-from lab.conformance.facts import access, destinations, headers, routing
+from lab.conformance.facts import access, destinations, entrance, headers, routing
 from lab.conformance.facts.calls import Call
 from lab.conformance.facts.names import HOSTS
 from lab.conformance.facts.proxy import Proxy, milliseconds
@@ -118,6 +118,7 @@ def _downstream(chain: Facts, manager: Facts, workload: str) -> Facts:
         "caller's header": manager.get("forward_client_cert_details", "SANITIZE"),
         "caller's identity in the header": bool(shown.get("uri")),
         "logs": _logged(manager),
+        "log fields": _log_fields(manager),
     }
 
 
@@ -126,6 +127,13 @@ def _logged(manager: Facts) -> list[str]:
     filters = [each.get("filter", {}) for each in manager.get("access_log", ())]
     configs = [each.get("extension_filter", {}).get("typed_config", {}) for each in filters]
     return [" ".join(each["expression"].split()) for each in configs if "expression" in each]
+
+
+def _log_fields(manager: Facts) -> list[str]:
+    """Return the fields of the access log. On one machine they name the proxy, too."""
+    configs = [each.get("typed_config", {}) for each in manager.get("access_log", ())]
+    fields = [each["log_format"]["json_format"] for each in configs if "log_format" in each]
+    return sorted(f"{key}: {one}" for each in fields for key, one in each.items() if key != "proxy")
 
 
 def of_gateway(proxy: Proxy, routes: Iterable[GatewayRoute], policy: Mapping[str, Any]) -> Facts:
@@ -138,16 +146,25 @@ def of_gateway(proxy: Proxy, routes: Iterable[GatewayRoute], policy: Mapping[str
     for call in _edge_calls(listed):
         answer = routing.facts(table, call)
         reached.update(dict.fromkeys(answer.get("to", ())))
-        found[f"gateway routes {call.verb} {call.path}"] = _brief(answer)
+        found[_routed(call)] = _brief(answer)
     for each in listed:
         call = _edge_call(_example(each), each.verb)
         passing = _passing(manager, table, call, each, policy)
         found[f"gateway admits to {each.verb} {each.template}"] = passing
         found[f"gateway changes {each.verb} {each.template}"] = headers.facts(table, call)
+        found[f"gateway reads of {each.verb} {each.template}"] = entrance.of_route(table, call)
+    found.update((f"gateway {question}", answer) for question, answer in entrance.facts(proxy))
+    reached.update(dict.fromkeys(entrance.key_clusters(proxy)))
     for question, answer in _reached(proxy, reached):
         found[f"gateway {question}"] = answer
     found["gateway listens"] = _downstream(chain, manager, proxy.workload)
     return found
+
+
+def _routed(call: Call) -> str:
+    special = [] if call.headers or call.verb == "CONNECT" else ["without a length"]
+    two = ["to two hosts"] if "," in call.authority else []
+    return " ".join(["gateway routes", call.verb, call.path, *special, *two]).strip()
 
 
 def _edge_calls(routes: tuple[GatewayRoute, ...]) -> Iterator[Call]:
@@ -158,7 +175,13 @@ def _edge_calls(routes: tuple[GatewayRoute, ...]) -> Iterator[Call]:
     for template in dict.fromkeys(each.template for each in routes):
         (first, *_) = [each for each in routes if each.template == template]
         yield _edge_call(_example(first), "PUT")
+        yield _edge_call(_example(first), "OPTIONS")
     yield _edge_call("/unknown", "GET")
+    yield replace(_edge_call("/v1/accounts", "GET"), authority="one.example,two.example")
+    yield Call("api.bp.example", "", "CONNECT")
+    for each in routes:
+        if each.accepts_large:
+            yield Call("api.bp.example", _example(each), each.verb)
 
 
 def _edge_call(path: str, verb: str) -> Call:

@@ -1,9 +1,13 @@
 """One name for one thing: Istio and the control plane name clusters and secrets differently."""
 
+from pathlib import PurePath
+
 HOSTS = ".bp.svc.cluster.local"
 OWN = "own service"
 NOWHERE = "nowhere"
 _AUTHORITY_ENDINGS = ("-cacert", "-ca")
+_FILES = ("file-cert:", "file-root:")
+"""Istio's names for mounted files: the path of the certificate, and after ~ that of the key."""
 _ISTIO_SCHEMES = ("kubernetes://", "kubernetes-gateway://bp/")
 
 
@@ -25,6 +29,8 @@ def secret(name: str, workload: str) -> str:
         return "own"
     if name in ("ROOTCA", f"{workload}-ca"):
         return "mesh"
+    if name.startswith(_FILES):
+        return PurePath(name.partition(":")[2].partition("~")[0]).parent.name
     for scheme in _ISTIO_SCHEMES:
         name = name.removeprefix(scheme)
     for ending in _AUTHORITY_ENDINGS:

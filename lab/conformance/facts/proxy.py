@@ -16,6 +16,8 @@ class Proxy:
     listeners: tuple[Json, ...]
     routes: dict[str, Json]
     clusters: dict[str, Json]
+    extensions: dict[str, Json]
+    """Settings of filters that are resources of their own."""
 
     def inbound(self) -> tuple[Json, Json]:
         """Return the filter chain and connection manager of calls from the mesh, or outside."""
@@ -31,6 +33,13 @@ class Proxy:
             return manager["route_config"]
         return self.routes[manager["rds"]["route_config_name"]]
 
+    def http_filters(self, manager: Json) -> list[tuple[str, Json]]:
+        """Return the HTTP filters of a connection manager in their order, with their settings."""
+        return [
+            (each["name"], (each if "typed_config" in each else self.extensions[each["name"]]))
+            for each in manager["http_filters"]
+        ]
+
     def _chains(self, *, pipe: bool) -> Iterator[tuple[Json, Json]]:
         for listener in self.listeners:
             if ("pipe" in listener.get("address", {})) is not pipe:
@@ -43,11 +52,15 @@ class Proxy:
 
 
 def proxy(
-    workload: str, listeners: Iterable[Json], routes: Iterable[Json], clusters: Iterable[Json]
+    workload: str,
+    listeners: Iterable[Json],
+    routes: Iterable[Json],
+    clusters: Iterable[Json],
+    extensions: Iterable[Json] = (),
 ) -> Proxy:
     """Return a proxy's configuration."""
-    by_name = {each["name"]: each for each in routes}
-    return Proxy(workload, tuple(listeners), by_name, {each["name"]: each for each in clusters})
+    named = ({each["name"]: each for each in every} for every in (routes, clusters, extensions))
+    return Proxy(workload, tuple(listeners), *named)
 
 
 def milliseconds(span: str | None, default: int | None) -> int | None:
