@@ -24,9 +24,10 @@ from mesh.pilot.drained import LastInstance, UnknownInstance
 from mesh.pilot.expiring import UnknownExpiry
 from mesh.pilot.explain import UnknownName, decide, describe, edges
 from mesh.pilot.findings import Refused
+from mesh.pilot.guarding import Guard
 from mesh.pilot.history import Entry, Origin, Revision, UnknownRevision
 from mesh.pilot.last_good import workload_of, workloads
-from mesh.pilot.pilot import Approve, ParentChanged, Pilot
+from mesh.pilot.pilot import ParentChanged, Pilot
 from mesh.pilot.proxies import Proxies
 from mesh.pilot.rehearsing import CallsDenied, KeysLost
 
@@ -59,22 +60,28 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     ValueError: (400, "BAD_REQUEST"),
 }
 """The class of an error -> HTTP status and reason; the first class that fits applies."""
-Guard = Callable[[], Awaitable[Approve]]
-"""Returns what refuses an edit that would harm the calls of the last minutes."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(
-    pilot: Pilot, proxies: Proxies, guard: Guard, more: Iterable[web.RouteDef] = ()
+    pilot: Pilot,
+    proxies: Proxies,
+    guard: Guard,
+    more: Iterable[web.RouteDef] = (),
+    reports: Callable[[], list[str]] = list,
 ) -> web.Application:
-    """Return the API of one control plane; `more` are routes of other modules."""
-    api = _Api(pilot, proxies, guard)
+    """Return the API of one control plane; `more` are routes of other modules.
+
+    `reports` returns sentences about damage that SREs must look at.
+    """
+    api = _Api(pilot, proxies, guard, reports)
     made = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_errors])
     made.add_routes(
         [
             web.get("/v1/state", api.state),
             web.post("/v1/check", api.check),
             web.post("/v1/apply", api.apply),
+            web.post("/v1/apply-repository", api.apply_repository),
             web.post("/v1/rollback", api.rollback),
             web.get("/v1/history", api.history),
             web.get("/v1/history/{number}", api.revision),
@@ -127,10 +134,13 @@ def json_answer(value: Any, status: int = 200) -> web.Response:
 class _Api:
     """The handlers."""
 
-    def __init__(self, pilot: Pilot, proxies: Proxies, guard: Guard) -> None:
+    def __init__(
+        self, pilot: Pilot, proxies: Proxies, guard: Guard, reports: Callable[[], list[str]]
+    ) -> None:
         self._pilot = pilot
         self._proxies = proxies
         self._guard = guard
+        self._reports = reports
 
     async def state(self, _: web.Request) -> web.Response:
         """Return the revision in force, and why a later edit is not."""
@@ -139,37 +149,60 @@ class _Api:
             {
                 "revision": revision_shown(state.revision) if state.revision else None,
                 "findings": [asdict(each) for each in state.findings],
+                "reports": await asyncio.to_thread(self._reports),
                 "nodes": {node: each.version for node, each in state.nodes.items()},
                 "publications": self._pilot.publications,
             }
         )
 
     async def check(self, request: web.Request) -> web.Response:
-        """Return how a configuration would change the proxies; nothing changes."""
+        """Return how a configuration would change the proxies; nothing changes.
+
+        `revision` is what it was compared with: the `parent` of an application that must not
+        replace what came into force after the comparison.
+        """
         after = await self._pilot.check(content_of(await body_of(request)))
-        before = self._pilot.state.compiled
-        found = await asyncio.to_thread(differences, self._pilot.state.nodes, after.nodes)
-        restart = restarts(before.mesh if before else None, after.mesh)
-        return json_answer({"changes": [_change(each) for each in found], "restart": restart})
+        state = self._pilot.state
+        found = await asyncio.to_thread(differences, state.nodes, after.nodes)
+        restart = restarts(state.compiled.mesh if state.compiled else None, after.mesh)
+        return json_answer(
+            {
+                "revision": state.revision.number if state.revision else 0,
+                "changes": [_change(each) for each in found],
+                "restart": restart,
+            }
+        )
 
     async def apply(self, request: web.Request) -> web.Response:
-        """Put a configuration in force. Without `force`, it must not deny live payments."""
+        """Put a configuration in force. Without `force`, it must not deny live payments.
+
+        With `parent`, it is refused if another revision than that came into force meanwhile.
+        """
         body = await body_of(request)
-        content, parent = content_of(body), body.get("parent")
-        origin = Origin(body.get("origin", Origin.APPLY))
+        if (origin := body.get("origin", Origin.APPLY)) != Origin.APPLY:
+            raise ValueError(f"origin is {origin!r:.40}; a caller can only make {Origin.APPLY!r}")
+        return await self._applied(request, body, Origin.APPLY)
+
+    async def apply_repository(self, request: web.Request) -> web.Response:
+        """The same for the stack's job, which must not replace what SREs did since."""
+        return await self._applied(request, await body_of(request), Origin.REPOSITORY)
+
+    async def _applied(
+        self, request: web.Request, body: dict[str, Any], origin: Origin
+    ) -> web.Response:
+        content, parent = content_of(body), parent_of(body)
         entry = Entry(caller_of(request), why_of(body), origin)
         before = self._pilot.state.revision
-        approve = None if body.get("force", False) else await self._guard()
-        made = await self._pilot.apply(
-            content, entry, parent=None if parent is None else int(parent), approve=approve
-        )
+        approve = None if is_forced(body) else await self._guard()
+        made = await self._pilot.apply(content, entry, parent=parent, approve=approve)
         return json_answer({"revision": revision_shown(made), "changed": made != before})
 
     async def rollback(self, request: web.Request) -> web.Response:
-        """Put the files of an earlier revision in force."""
+        """Put the files of an earlier revision in force; `force` and `parent` as for `apply`."""
         body, who = await body_of(request), caller_of(request)
-        to, before = int(body["to"]), self._pilot.state.revision
-        made = await self._pilot.rollback(to, who, why_of(body))
+        to, parent, before = number_of(body, "to"), parent_of(body), self._pilot.state.revision
+        approve = None if is_forced(body) else await self._guard()
+        made = await self._pilot.rollback(to, who, why_of(body), parent=parent, approve=approve)
         return json_answer({"revision": revision_shown(made), "changed": made != before})
 
     async def history(self, request: web.Request) -> web.Response:
@@ -202,17 +235,16 @@ class _Api:
     async def synced(self, request: web.Request) -> web.Response:
         """Wait until every connected proxy has acknowledged what is in force.
 
+        Proxies that are not connected get `connects_s` for it, of the whole time.
         With `after`, first wait until this process has published more than so many configurations:
         `publications` in an earlier answer and in the state. An edit in place is awaited so.
         """
-        wait_s = float(request.query.get("timeout_s", "10"))
-        if not 0 <= wait_s <= WAIT_S_MAX:
-            raise ValueError(f"timeout_s is not from 0 to {WAIT_S_MAX:g}")
+        wait_s, connects_s = _seconds(request, "timeout_s", "10"), _seconds(request, "connects_s")
         if (after := request.query.get("after")) is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._pilot.published_after(int(after)), wait_s)
         count = self._pilot.publications
-        found = asdict(await self._proxies.wait_synced(wait_s))
+        found = asdict(await self._proxies.wait_synced(wait_s, connects_s))
         return json_answer({**found, "publications": count})
 
     async def decision(self, request: web.Request) -> web.Response:
@@ -234,6 +266,13 @@ class _Api:
         if compiled is None:
             raise NothingInForce("no configuration is in force yet; run bpctl mesh apply")
         return compiled.mesh
+
+
+def _seconds(request: web.Request, name: str, default: str = "0") -> float:
+    found = float(request.query.get(name, default))
+    if not 0 <= found <= WAIT_S_MAX:
+        raise ValueError(f"{name} is not from 0 to {WAIT_S_MAX:g}")
+    return found
 
 
 def restarts(before: model.Mesh | None, after: model.Mesh) -> list[str]:
@@ -286,7 +325,34 @@ def content_of(body: dict[str, Any]) -> Content:
 
 def why_of(body: dict[str, Any]) -> str:
     """Return the reason in a request."""
-    return str(body.get("why", ""))[:WHY_CHARS_MAX]
+    return text_of({"why": "", **body}, "why")[:WHY_CHARS_MAX]
+
+
+def text_of(body: dict[str, Any], name: str) -> str:
+    """Return a text in a request. Raises ValueError or KeyError."""
+    if not isinstance(body[name], str):
+        raise ValueError(f"{name} is no text")
+    return body[name]
+
+
+def number_of(body: dict[str, Any], name: str) -> int:
+    """Return a whole number in a request. Raises ValueError or KeyError."""
+    if type(body[name]) is not int:
+        raise ValueError(f"{name} is no whole number")
+    return body[name]
+
+
+def parent_of(body: dict[str, Any]) -> int | None:
+    """Return the revision for which a change was made; None if it may replace any."""
+    return None if body.get("parent") is None else number_of(body, "parent")
+
+
+def is_forced(body: dict[str, Any]) -> bool:
+    """Return whether live payments may be denied. Raises ValueError: "false" is not false."""
+    forced = body.get("force", False)
+    if not isinstance(forced, bool):
+        raise ValueError("force is neither true nor false")
+    return forced
 
 
 def caller_of(request: web.Request) -> str:

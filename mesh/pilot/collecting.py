@@ -81,5 +81,11 @@ async def _read(socket: Path) -> Sample:
 
 async def _page(session: aiohttp.ClientSession, target: str) -> str:
     async with session.get(f"http://envoy{target}", raise_for_status=True) as answer:
-        body = await answer.content.read(PAGE_BYTES_MAX)
+        body = bytearray()
+        # One read returns only what has arrived. A page that is cut has wrong numbers: a line may
+        # end within one, and a counter that comes back later would be all growth.
+        async for part in answer.content.iter_any():
+            body += part
+            if len(body) > PAGE_BYTES_MAX:
+                raise ValueError(f"{target} has more than {PAGE_BYTES_MAX} bytes")
         return body.decode(errors="replace")

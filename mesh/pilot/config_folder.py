@@ -30,16 +30,19 @@ def read(folder: Path) -> dict[str, bytes]:
     """Return all files of a folder except those that editors keep for themselves.
 
     Raises FolderRefused if there are too many or too large ones, or a link, or no file at all.
+    Raises OSError if a folder cannot be read: without its files, a policy would end silently.
     """
     found: dict[str, bytes] = {}
     size = 0
-    for inner, names, files in os.walk(folder):
+    for inner, names, files in os.walk(folder, onerror=_require_readable):
         names[:] = sorted(name for name in names if not _is_hidden(name))
         for name in names:
+            _check_characters(name)
             if Path(inner, name).is_symlink():
                 raise FolderRefused(f"{Path(inner, name)} is a link; put a folder there")
         for name in sorted(files):
             if not _is_hidden(name):
+                _check_characters(name)
                 path = Path(inner, name)
                 body = found[path.relative_to(folder).as_posix()] = _bytes(path)
                 size += len(body)
@@ -47,6 +50,12 @@ def read(folder: Path) -> dict[str, bytes]:
                     checked(found)
     checked(found)
     return found
+
+
+def _require_readable(error: OSError) -> None:
+    """Raise the error of a folder, unless it is absent: an editor may remove it meanwhile."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def checked(content: Content) -> None:
@@ -71,8 +80,16 @@ def _check_name(name: str) -> None:
     unsafe = path.is_absolute() or ".." in path.parts or "\0" in name or name != str(path)
     if unsafe or not path.parts or any(_is_hidden(part) for part in path.parts):
         raise FolderRefused(f"{name!r} is not a path inside the configuration")
+    _check_characters(name)
     if len(os.fsencode(name)) > NAME_BYTES_MAX:
         raise FolderRefused(f"{name[:40]}... has more than {NAME_BYTES_MAX} bytes in its name")
+
+
+def _check_characters(name: str) -> None:
+    """Refuse a name that is not UTF-8, which neither JSON nor a digest can have, or that would
+    write control characters into logs and on terminals."""
+    if not name.isprintable():
+        raise FolderRefused(f"{name!r} has a character that cannot be shown; rename it")
 
 
 def digest(content: Content) -> str:

@@ -25,14 +25,16 @@ _RETRIES, _EJECTED, *_FULL = _SUFFIXES
 _KEYS = ("http.edge.jwt_authn.jwks_fetch_success", "http.edge.jwt_authn.jwks_fetch_failed")
 _UPTIME = "server.uptime"
 _CLUSTERS = "|".join(re.escape(each) for each in _SUFFIXES)
+_DRY_RUNS = r"http\.inbound\.rbac\.policy\..+\.shadow_(denied|allowed)"
 OTHERS_PAGE = (
     "/stats?format=json&filter="
-    f"^(cluster\\.(service|partner)/.*\\.({_CLUSTERS})|{'|'.join((_UPTIME, *_KEYS))})$"
+    f"^(cluster\\.(service|partner)/.*\\.({_CLUSTERS})|{_DRY_RUNS}|{'|'.join((_UPTIME, *_KEYS))})$"
 )
 SERIES_MAX = 20_000
 """More lines of one page are not read, so that no proxy takes all the memory."""
 _LINE = re.compile(r"^(?P<name>[a-z_]+)\{(?P<tags>.*)\} (?P<value>\d+)$")
 _TAG = re.compile(r'(?P<name>[A-Za-z_]+)="(?P<value>(?:[^"\\]|\\.)*)"')
+_DRY_RUN = re.compile(r"^http\.inbound\.rbac\.policy\.(?P<policy>.+)\.shadow_(denied|allowed)$")
 _TOTAL, _BUCKET = f"envoy_{SCOPE}_{TOTAL}", f"envoy_{SCOPE}_{MILLISECONDS}_bucket"
 
 CallKey = tuple[str, str, str]
@@ -64,6 +66,8 @@ class Sample:
     keys_fetched: int = 0
     keys_failed: int = 0
     """The gateway's fetches of the token issuer's keys."""
+    dry_runs: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many calls each policy in dry run has matched."""
 
 
 def sample(calls_page: str, others_page: str) -> Sample:
@@ -76,8 +80,10 @@ def sample(calls_page: str, others_page: str) -> Sample:
         elif name == _BUCKET:
             times[*who, float(tags["le"].replace("+Inf", "inf"))] = value
     values = _values(others_page)
+    fetched, failed = (values.get(name, 0) for name in _KEYS)
     return Sample(
-        values.get(_UPTIME, 0), calls, times, _clusters(values), *(values.get(n, 0) for n in _KEYS)
+        *(values.get(_UPTIME, 0), calls, times, _clusters(values)),
+        *(fetched, failed, _dry_runs(values)),
     )
 
 
@@ -102,6 +108,14 @@ def _values(page: str) -> dict[str, int]:
         for each in stats[:SERIES_MAX]
         if isinstance(each.get("value"), int)
     }
+
+
+def _dry_runs(values: Mapping[str, int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, value in values.items():
+        if one := _DRY_RUN.match(name):
+            found[one["policy"]] = found.get(one["policy"], 0) + value
+    return found
 
 
 def _clusters(values: Mapping[str, int]) -> dict[str, ClusterState]:

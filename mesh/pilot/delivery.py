@@ -1,5 +1,7 @@
 """Publishes compiled configurations to the proxies, and knows how far each one is."""
 
+import asyncio
+import contextlib
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +15,10 @@ from mesh.pilot.compiling import Compiled
 from mesh.pilot.last_good import LastGood, workloads
 from mesh.pilot.places import Places
 from mesh.pilot.proxies import Synced
+
+LOOK_EVERY_S = 0.05
+PINNED = "PINNED"
+"""The state of a proxy that was started from an altered copy of its configuration."""
 
 log = logging.getLogger("control-plane")
 
@@ -59,13 +65,19 @@ class Delivery:
 
     def status(self) -> list[dict[str, Any]]:
         """Return for each proxy its versions and the state of each kind."""
-        return [_shown(self._cache.status(node)) for node in self._cache.nodes()]
+        return [self._shown(self._cache.status(node)) for node in self._cache.nodes()]
 
-    async def wait_synced(self, timeout_s: float) -> Synced:
+    async def wait_synced(self, timeout_s: float, connects_s: float = 0.0) -> Synced:
         """Wait until every connected proxy has acknowledged what is published.
 
-        A proxy that is not connected is not waited for: it may be stopped.
+        A proxy that is not connected is not waited for: it may be stopped. With `connects_s`, one
+        that starts by stream has this time to connect again, for example after a restart of the
+        control plane.
         """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(connects_s, timeout_s)):
+                while self._connecting():  # noqa: ASYNC110 - it asks links on the disk too
+                    await asyncio.sleep(LOOK_EVERY_S)
         every = [self._cache.status(node) for node in self._cache.nodes()]
         connected = {each.node: each.version for each in every if each.streams}
         found = await self._cache.wait_synced(connected, timeout_s)
@@ -74,17 +86,27 @@ class Delivery:
             sorted(each.node for each in every if not each.streams),
         )
 
+    def _connecting(self) -> bool:
+        """Return whether a proxy that uses a stream has none."""
+        return any(
+            not self._cache.is_connected(node)
+            and not self._places.reads_files(node)
+            and self._places.pinned_since_s(node) is None
+            for node in self._cache.nodes()
+        )
 
-def _shown(status: NodeStatus) -> dict[str, Any]:
-    kinds = {
-        kind.name: {**asdict(each), "state": each.state.value}
-        for kind, each in status.kinds.items()
-    }
-    return {
-        "node": status.node,
-        "version": status.version,
-        "acked": status.acked,
-        "streams": status.streams,
-        "state": status.state.value,
-        "kinds": kinds,
-    }
+    def _shown(self, status: NodeStatus) -> dict[str, Any]:
+        kinds = {
+            kind.name: {**asdict(each), "state": each.state.value}
+            for kind, each in status.kinds.items()
+        }
+        pinned_since_s = None if status.streams else self._places.pinned_since_s(status.node)
+        return {
+            "node": status.node,
+            "version": status.version,
+            "acked": status.acked,
+            "streams": status.streams,
+            "state": PINNED if pinned_since_s is not None else status.state.value,
+            "pinned_since_s": pinned_since_s,
+            "kinds": kinds,
+        }

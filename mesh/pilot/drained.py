@@ -4,16 +4,14 @@ The stack's endpoints file says which instances exist; `drained.json` says which
 survives a restart of the control plane. An entry whose instance is gone has no effect.
 """
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mesh.controlplane.ingest.endpoints import Endpoints, InstancePlace, ServicePlace
+from mesh.pilot.kept_file import KeptFile, text
 
 READY, DRAINING = "READY", "DRAINING"
-_MODE = 0o600
 Marks = Mapping[str, bool]
 """Instance, such as customers-1 -> whether it drains even if no other one is ready."""
 
@@ -30,37 +28,38 @@ class Drained:
     """The file with the instances that drain."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._file = KeptFile(file, _entries, _mark, dict)
 
     def marks(self) -> dict[str, bool]:
-        """Return the instances that drain. A file that is no JSON object drains none."""
-        try:
-            found: Any = json.loads(self._file.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return {}
-        if not isinstance(found, dict):
-            return {}
-        return {str(name): bool(forced) for name, forced in found.items()}
+        """Return the instances that drain. What cannot be read is set aside."""
+        return dict(self._file.read())
+
+    def reports(self) -> list[str]:
+        """Return what an SRE must look at: an instance of a lost entry takes calls again."""
+        return self._file.reports()
 
     def mark(self, instance: str, *, forced: bool) -> None:
         """Let an instance drain."""
-        self._write({**self.marks(), instance: forced})
+        self._file.write({**self.marks(), instance: forced}.items())
 
     def unmark(self, instance: str) -> None:
         """Let an instance take calls again; nothing happens if it does not drain."""
         before = self.marks()
         if instance in before:
-            self._write({name: forced for name, forced in before.items() if name != instance})
+            self._file.write(each for each in before.items() if each[0] != instance)
 
-    def _write(self, marks: Marks) -> None:
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._file.with_name(f".{self._file.name}.draft")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(draft, flags, _MODE), "w") as file:
-            file.write(json.dumps(marks, indent=1, sort_keys=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._file)
+
+def _entries(raw: Any) -> list[Any]:
+    if not isinstance(raw, dict):
+        raise ValueError("it is no object")
+    return list(raw.items())
+
+
+def _mark(raw: Any) -> tuple[str, bool]:
+    instance, forced = raw
+    if not isinstance(forced, bool):
+        raise ValueError(f"{forced!r:.40} is neither true nor false")
+    return text(instance), forced
 
 
 def with_drained(endpoints: Endpoints, marks: Marks) -> Endpoints:
@@ -94,7 +93,7 @@ def require_other(endpoints: Endpoints, marks: Marks, instance: str) -> None:
     if not any(each.state == READY for each in others):
         raise LastInstance(
             f"{instance} is the last ready instance of {service}: every call would fail without "
-            "it. Start another one first, or use --force"
+            "it. Start another one first, or run `bpctl mesh drain --force`"
         )
 
 

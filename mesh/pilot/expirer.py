@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mesh.pilot.config_folder import FolderRefused
 from mesh.pilot.expiring import SECONDS_MAX, Expiring, Expiry, UnknownExpiry, without
 from mesh.pilot.findings import Refused
+from mesh.pilot.guarding import Guard, reporting
 from mesh.pilot.history import Entry, Origin, Revision
 from mesh.pilot.pilot import ParentChanged, Pilot
 
@@ -30,10 +31,13 @@ class Expirer:
         expiring: Expiring,
         now_s: Callable[[], float],
         steady_s: Callable[[], float] = time.monotonic,
+        guard: Guard | None = None,
     ) -> None:
+        """`guard` says which live payments a removal denies: it is logged, not prevented."""
         self._pilot = pilot
         self._expiring = expiring
         self._now_s, self._steady_s = now_s, steady_s
+        self._guard = guard
         self._due_s: dict[Expiry, float] = {}
         """Of each text that this process has seen, when it is due by the steady clock."""
         self._changed = asyncio.Event()
@@ -41,6 +45,10 @@ class Expirer:
     def all(self) -> list[Expiry]:
         """Return what expires, the earliest first."""
         return self._expiring.all()
+
+    def reports(self) -> list[str]:
+        """Return what an SRE must look at."""
+        return self._expiring.reports()
 
     def now_s(self) -> float:
         """Return the time in seconds since the epoch."""
@@ -66,7 +74,9 @@ class Expirer:
     async def _remove_due(self) -> float | None:
         """Remove what is due; return how long to wait for the next one, None if there is none."""
         waits_s: list[float] = []
-        for each in self._expiring.all():
+        every = self._expiring.all()
+        self._due_s = {each: due_s for each, due_s in self._due_s.items() if each in every}
+        for each in every:
             wait_s = self._wait_s(each)
             if wait_s > 0:
                 waits_s.append(wait_s)
@@ -94,12 +104,13 @@ class Expirer:
         Raises UnknownExpiry, and Refused if the configuration is not valid without its text.
         """
         expiry = self._expiring.get(name)
+        approve = reporting(await self._guard(), name) if self._guard else None
+        entry = Entry(who, why, Origin.EXPIRY)
         while (current := self._pilot.state.revision) is not None:
-            content = await asyncio.to_thread(self._pilot.history.content, current.number)
-            entry = Entry(who, why, Origin.EXPIRY)
+            content = without(self._pilot.content, expiry.added)
             with contextlib.suppress(ParentChanged):
                 made = await self._pilot.apply(
-                    without(content, expiry.added), entry, parent=current.number
+                    content, entry, parent=current.number, approve=approve
                 )
                 self._expiring.drop(name)
                 return made

@@ -5,17 +5,16 @@ still runs. `expiring.json` is written before the text is applied and survives a
 added text is removed: edits that others made meanwhile stay.
 """
 
-import json
-import os
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mesh.pilot.config_folder import Content
+from mesh.pilot.kept_file import KeptFile, text
 
 SECONDS_MAX = 24 * 3600.0
-_MODE = 0o600
 
 
 class UnknownExpiry(LookupError):
@@ -45,20 +44,15 @@ class Expiring:
     """The file with everything that expires."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._file = KeptFile(file, _entries, _expiry, lambda each: [asdict(one) for one in each])
 
     def all(self) -> list[Expiry]:
-        """Return what expires, the earliest first. A file that is no JSON counts as empty."""
-        try:
-            found: list[dict[str, Any]] = json.loads(self._file.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return []
-        made = [
-            Expiry(**each, added=tuple(Added(**one) for one in added))
-            for each in found
-            for added in [each.pop("added")]
-        ]
-        return sorted(made, key=lambda each: each.until_s)
+        """Return what expires, the earliest first. What cannot be read is set aside."""
+        return sorted(self._file.read(), key=lambda each: each.until_s)
+
+    def reports(self) -> list[str]:
+        """Return what an SRE must look at: a text of a lost entry stays in force."""
+        return self._file.reports()
 
     def get(self, name: str) -> Expiry:
         """Return one by its name; raises UnknownExpiry."""
@@ -72,22 +66,29 @@ class Expiring:
         """Note that something expires. Raises ValueError if its name is taken."""
         if any(each.name == expiry.name for each in self.all()):
             raise ValueError(f"{expiry.name} is already in force; stop it first")
-        self._write([*self.all(), expiry])
+        self._file.write([*self.all(), expiry])
 
     def drop(self, name: str) -> None:
-        """Forget an entry."""
-        self._write(each for each in self.all() if each.name != name)
+        """Forget an entry: the first one, if the file was edited by hand and has two."""
+        every = self.all()
+        first = next((each for each in every if each.name == name), None)
+        self._file.write(each for each in every if each is not first)
 
-    def _write(self, entries: Iterable[Expiry]) -> None:
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._file.with_name(f".{self._file.name}.draft")
-        text = json.dumps([asdict(each) for each in entries], indent=1) + "\n"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(draft, flags, _MODE), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._file)
+
+def _entries(raw: Any) -> list[Any]:
+    if not isinstance(raw, list):
+        raise ValueError("it is no list")
+    return raw
+
+
+def _expiry(raw: Any) -> Expiry:
+    until_s = raw["until_s"]
+    if isinstance(until_s, bool) or not isinstance(until_s, int | float):
+        raise ValueError(f"until_s is {until_s!r:.40}")
+    if not math.isfinite(until_s):
+        raise ValueError("until_s is not finite")
+    added = tuple(Added(text(each["file"]), text(each["text"])) for each in _entries(raw["added"]))
+    return Expiry(text(raw["name"]), float(until_s), text(raw["who"]), text(raw["why"]), added)
 
 
 def without(content: Content, added: Iterable[Added]) -> dict[str, bytes]:

@@ -88,7 +88,7 @@ def describe(mesh: model.Mesh, name: str) -> dict[str, object]:
     return {
         "service": name,
         "identity": sidecar.workload.identity,
-        "instances": [_instance(name, each) for each in (targets[0].instances if targets else ())],
+        "instances": [_instance(name, each) for each in mesh.instances.get(name, ())],
         "callers": sorted({each.caller for each in edges(mesh) if each.callee == name}),
         "methods": [_method(each) for each in sidecar.grants],
         "policies": [_policy(each) for each in sidecar.policies],
@@ -125,10 +125,13 @@ def _allowed(mesh: model.Mesh, caller: str, callee: str) -> tuple[str, ...]:
     return tuple(each.path for each in decisions if each.allowed)
 
 
+def matches(policy: model.Policy, identity: str, path: str) -> bool:
+    """Return whether a policy applies to the calls of a caller to a method."""
+    return any(each.fits_caller(identity) and each.fits_path(path) for each in policy.rules)
+
+
 def _denies(policy: model.Policy, identity: str, path: str) -> bool:
-    return policy.verdict is model.Verdict.DENY and any(
-        each.fits_caller(identity) and each.fits_path(path) for each in policy.rules
-    )
+    return policy.verdict is model.Verdict.DENY and matches(policy, identity, path)
 
 
 def _reaches(mesh: model.Mesh, caller: str, callee: str) -> bool:

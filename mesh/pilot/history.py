@@ -4,6 +4,7 @@
 appears by one rename, so it is whole or absent. `pending` in it says that the active folder may not
 have its files yet. If it is still there, the control plane ended in between and completes this at
 its next start. The end of an application removes this file, which needs no space on the disk.
+`events/` next to the revisions has their audit events (outbox.py).
 `replaced-<time>/` has the files of the active folder that a revision replaced and that no revision
 has, such as an edit with errors.
 """
@@ -14,7 +15,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,6 +24,7 @@ from typing import Any
 
 from mesh.pilot import config_folder
 from mesh.pilot.config_folder import Content
+from mesh.pilot.kept_file import text
 
 REVISIONS_MAX = 1_000
 """Older ones are removed."""
@@ -33,6 +35,8 @@ _META = "meta.json"
 _PENDING = "pending"
 _REPLACED = "replaced-"
 _MODE = 0o700
+_ERRORS = (ValueError, TypeError, LookupError, RecursionError)
+"""What JSON of another form, or a folder that is no configuration, causes."""
 
 log = logging.getLogger("control-plane")
 
@@ -78,33 +82,56 @@ class UnknownRevision(LookupError):
     """There is no revision with this number; `bpctl mesh history` lists them."""
 
 
+class DamagedRevision(UnknownRevision):
+    """The files of this revision are not those that were recorded."""
+
+
 class History:
     """The revisions below one folder. Only one process may write them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._damaged: dict[tuple[int, str], str] = {}
+        """What is wrong with a file or folder of a revision, as far as they were read."""
+
+    def settle(self) -> None:
+        """Have the names of all revisions reach the disk: they are durable after this."""
+        _sync_folder(self._folder)
 
     def latest(self) -> Revision | None:
         """Return the newest revision, or None if there is none."""
-        numbers = self._numbers()
+        numbers = self.numbers()
         return self.get(numbers[-1]) if numbers else None
+
+    def newest_whole(self) -> Revision | None:
+        """Return the newest revision whose files are those that were recorded."""
+        for number in reversed(self.numbers()):
+            with contextlib.suppress(UnknownRevision):
+                self.content(number)
+                return self.get(number)
+        return None
+
+    def reports(self) -> list[str]:
+        """Return a sentence for each revision that was found damaged."""
+        return [
+            f"{self._of(number) / name} is damaged, so revision {number} is not used: {problem}"
+            for (number, name), problem in sorted(self._damaged.items())
+        ]
 
     def newest_first(self, limit: int = REVISIONS_MAX) -> list[Revision]:
         """Return the newest revisions; one that is just removed, or half removed, is none."""
         found: list[Revision] = []
-        for number in reversed(self._numbers()[-limit:]):
+        for number in reversed(self.numbers()[-limit:]):
             with contextlib.suppress(UnknownRevision):
                 found.append(self.get(number))
         return found
 
     def get(self, number: int) -> Revision:
-        """Return a revision; raises UnknownRevision."""
-        try:
-            found: dict[str, Any] = json.loads((self._of(number) / _META).read_bytes())
-        except FileNotFoundError as error:
-            raise UnknownRevision(f"there is no revision {number}") from error
-        origin = Origin(found.pop("origin"))
-        return Revision(origin=origin, **found)
+        """Return a revision; raises UnknownRevision, or DamagedRevision."""
+        if not self._of(number).exists():
+            raise UnknownRevision(f"there is no revision {number}")
+        with self._reading(number, _META):
+            return _revision(json.loads((self._of(number) / _META).read_bytes()), number)
 
     def last_applied(self) -> Revision | None:
         """Return the newest revision that came from a folder outside, such as the repository's."""
@@ -112,11 +139,26 @@ class History:
         return next((each for each in self.newest_first() if each.origin in outside), None)
 
     def content(self, number: int) -> dict[str, bytes]:
-        """Return the files of a revision; raises UnknownRevision."""
-        folder = self.folder_of(number)
-        if not folder.is_dir():
-            raise UnknownRevision(f"there is no revision {number}")
-        return config_folder.read(folder)
+        """Return the files of a revision; raises UnknownRevision, or DamagedRevision."""
+        revision = self.get(number)
+        with self._reading(number, _CONFIG):
+            found = config_folder.read(self.folder_of(number))
+            if config_folder.digest(found) != revision.digest:
+                raise ValueError("its files were changed since they were recorded")
+        return found
+
+    @contextlib.contextmanager
+    def _reading(self, number: int, name: str) -> Generator[None]:
+        """Raise DamagedRevision if a file of a revision has another form, and remember it."""
+        try:
+            yield
+        except (*_ERRORS, IsADirectoryError, FileNotFoundError, NotADirectoryError) as error:
+            problem = f"{type(error).__name__}: {error}"
+            if self._damaged.get((number, name)) != problem:
+                log.error("revision %s is damaged: %s: %s", number, name, problem)
+            self._damaged[number, name] = problem
+            raise DamagedRevision(f"revision {number} is damaged: {name}: {problem}") from error
+        self._damaged.pop((number, name), None)
 
     def folder_of(self, number: int) -> Path:
         """Return the folder with the files of a revision."""
@@ -132,7 +174,7 @@ class History:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=_MODE)
         config_folder.write_new(draft / _CONFIG, content)
-        numbers = self._numbers()
+        numbers = self.numbers()
         made = Revision(
             number=numbers[-1] + 1 if numbers else 1,
             digest=config_folder.digest(content),
@@ -194,7 +236,8 @@ class History:
     def _of(self, number: int) -> Path:
         return self._folder / str(number)
 
-    def _numbers(self) -> list[int]:
+    def numbers(self) -> list[int]:
+        """Return the numbers of all revisions, the oldest first."""
         return sorted(self._all_numbers())
 
     def _all_numbers(self) -> Iterator[int]:
@@ -204,8 +247,27 @@ class History:
                     yield int(path.name)
 
     def _forget_oldest(self) -> None:
-        for number in self._numbers()[:-REVISIONS_MAX]:
+        for number in self.numbers()[:-REVISIONS_MAX]:
             shutil.rmtree(self._of(number), ignore_errors=True)
+            for name in (_META, _CONFIG):
+                self._damaged.pop((number, name), None)
+
+
+def _revision(raw: Any, number: int) -> Revision:
+    """Return a revision from its meta.json. A later version may have added fields."""
+    of = raw["of"]
+    if raw["number"] != number or not (of is None or type(of) is int):
+        raise ValueError(f"it is not the one of revision {number}")
+    texts = {name: text(raw[name]) for name in ("digest", "create_time", "who", "why")}
+    _require_time(texts["create_time"])
+    return Revision(number=number, origin=Origin(raw["origin"]), of=of, **texts)
+
+
+def _require_time(written: str) -> None:
+    """Raise ValueError for a time that was damaged: the id of the audit event is made of it."""
+    made = datetime.fromisoformat(written)
+    if made.tzinfo is None or made.timestamp() < 0:
+        raise ValueError(f"create_time is {written!r:.40}")
 
 
 def _write_synced(path: Path, body: bytes) -> None:

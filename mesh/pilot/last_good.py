@@ -2,17 +2,20 @@
 
 A proxy's files are written after it has acknowledged everything, so what it once refused is never
 among them. A proxy that started from these files watches them and has no stream: it gets each
-published configuration, which Envoy has validated, at once.
+published configuration, which Envoy has validated, at once. What an edit removes stays in the files
+for the drain time, because the calls of a replaced listener still need it.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from pathlib import Path
 
 from mesh.controlplane import model
 from mesh.controlplane.deliver import files
-from mesh.controlplane.deliver.snapshot import edge_snapshot, sidecar_snapshot
+from mesh.controlplane.deliver.snapshot import Snapshot, edge_snapshot, sidecar_snapshot
+from mesh.controlplane.drain import DRAIN_S
 from mesh.pilot.compiling import Compiled
 from mesh.pilot.places import Places
 
@@ -22,6 +25,8 @@ QUIET_S = 0.2
 translation would delay the acknowledgements of other proxies,"""
 QUIET_S_MAX = 2.0
 """or after this time. A proxy without a stream gets its files at once."""
+KEPT_S = DRAIN_S + 5.0
+"""The time after which what has left the configuration leaves the files."""
 RETRY_S = 1.0
 """The pause before files are written again that a full disk prevented."""
 
@@ -31,11 +36,13 @@ log = logging.getLogger("control-plane")
 class LastGood:
     """The files of all proxies. One file is written at a time; only the newest version waits."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, places: Places, kept_s: float = KEPT_S) -> None:
+        self._places, self._kept_s = places, kept_s
         self._wanted: dict[str, Compiled] = {}
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._leaving: dict[str, tuple[float, Snapshot]] = {}
+        """Of each proxy whose files have more than its snapshot, when the rest is removed."""
         self._written: dict[str, tuple[str, model.Workload | None]] = {}
         """Of each proxy, the version of its resources and what its bootstrap is made of."""
 
@@ -53,8 +60,10 @@ class LastGood:
     async def run(self) -> None:
         """Write until cancelled. A full disk delays files; it stops no proxy."""
         while True:
-            await self._changed.wait()
-            await self._quiet()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._next_s())
+                await self._quiet()
+            await self._clear()
             while self._wanted:
                 node = next(iter(self._wanted))
                 compiled = self._wanted.pop(node)
@@ -70,6 +79,26 @@ class LastGood:
                     await asyncio.sleep(RETRY_S)
                 else:
                     self._written[node] = wanted
+
+    def _next_s(self) -> float | None:
+        """Return how long until something has to be removed."""
+        if not self._leaving:
+            return None
+        return max(0.0, min(at_s for at_s, _ in self._leaving.values()) - time.monotonic())
+
+    async def _clear(self) -> None:
+        """Remove from the files what no call needs any more."""
+        for node, (at_s, snapshot) in list(self._leaving.items()):
+            if at_s > time.monotonic():
+                continue
+            folder = self._folder(snapshot.workload)
+            try:
+                await asyncio.to_thread(files.clear_last_good, snapshot, folder)
+            except OSError as error:
+                log.error("the last good files of %s cannot be written: %s", node, error)
+                self._leaving[node] = time.monotonic() + RETRY_S, snapshot
+            else:
+                del self._leaving[node]
 
     async def _quiet(self) -> None:
         """Wait until no more files are wanted for a moment, or one of them at once."""
@@ -93,7 +122,10 @@ class LastGood:
             found = next(each for each in mesh.sidecars if each.workload.node == node)
             made = sidecar_snapshot(found, text, source_of)
         folder = self._folder(made.workload)
+        self._leaving.pop(node, None)
         files.write_last_good(made, folder)
+        if files.keeps(made, folder):
+            self._leaving[node] = time.monotonic() + self._kept_s, made
 
     def write_stream_bootstraps(self, compiled: Compiled) -> None:
         """Write the bootstraps with which proxies start by stream."""

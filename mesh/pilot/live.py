@@ -11,8 +11,9 @@ from mesh.pilot import traffic
 from mesh.pilot.admin import body_of, content_of, json_answer
 from mesh.pilot.collecting import Collector
 from mesh.pilot.compiling import Compiled
+from mesh.pilot.dry_runs import DryRun, dry_runs
 from mesh.pilot.pilot import Approve, Pilot
-from mesh.pilot.rehearsing import HARMFUL, Seen, Side, rehearse, require_no_loss
+from mesh.pilot.rehearsing import HARMFUL, Seen, Side, rehearse, require_no_loss, size
 from mesh.pilot.window import WINDOW_S, View
 from services.contracts import MethodContract
 
@@ -29,7 +30,11 @@ class Live:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this part."""
-        return [web.get("/v1/traffic", self.calls), web.post("/v1/rehearse", self.rehearse)]
+        return [
+            web.get("/v1/traffic", self.calls),
+            web.get("/v1/dry-runs", self.dry_runs),
+            web.post("/v1/rehearse", self.rehearse),
+        ]
 
     async def guard(self) -> Approve:
         """Return what refuses an edit that denies live payments or loses the gateway's keys."""
@@ -51,20 +56,30 @@ class Live:
         edges = await asyncio.to_thread(show, view, compiled.mesh) if compiled else []
         return json_answer({"seconds": view.seconds, "edges": [_edge(each) for each in edges]})
 
+    async def dry_runs(self, _: web.Request) -> web.Response:
+        """Return which calls of the window policies in dry run have matched."""
+        await self._collector.collect()
+        compiled, view = self._pilot.state.compiled, self._view()
+        found: list[DryRun] = []
+        if compiled is not None:
+            found = dry_runs(compiled.mesh, view, traffic.by_method(view, compiled.mesh))
+        return json_answer({"seconds": view.seconds, "policies": [_dry_run(e) for e in found]})
+
     async def rehearse(self, request: web.Request) -> web.Response:
         """Return what a configuration would do to the calls of the window; nothing changes."""
         content = content_of(await body_of(request))
         await self._collector.collect()
         after = await self._pilot.check(content)
         before = self._pilot.state.compiled
-        view = self._view()
-        edges = traffic.by_method(view, before.mesh) if before else []
+        view = self._view_of_edits()
+        edges, calls = size(traffic.by_method(view, before.mesh) if before else [])
         found = self._rehearsed(before, after) if before else []
         return json_answer(
             {
                 "seconds": view.seconds,
-                "edges": len(edges),
-                "calls": sum(each.calls for each in edges),
+                "earlier": view.earlier,
+                "edges": edges,
+                "calls": calls,
                 "effects": [_seen(each) for each in found],
             }
         )
@@ -73,7 +88,7 @@ class Live:
         return rehearse(
             Side(before.mesh, before.nodes),
             Side(after.mesh, after.nodes),
-            traffic.by_method(self._view(), before.mesh),
+            traffic.by_method(self._view_of_edits(), before.mesh),
             self._contracts,
             issuer_is_down=self._collector.window.issuer_is_down,
         )
@@ -81,13 +96,25 @@ class Live:
     def _view(self, wanted_s: float = WINDOW_S) -> View:
         return self._collector.window.view(self._collector.now_s(), wanted_s)
 
+    def _view_of_edits(self) -> View:
+        """Return the calls on which edits are rehearsed.
+
+        The first minutes of this process may have few calls, so those from before count too.
+        """
+        return self._collector.window.view(self._collector.now_s(), earlier=True)
+
 
 def _edge(edge: traffic.LiveEdge) -> dict[str, Any]:
     return {
         **asdict(edge),
         "per_second": edge.per_second,
         "failed_percent": edge.failed_percent,
+        "unanswered_percent": edge.unanswered_percent,
     }
+
+
+def _dry_run(found: DryRun) -> dict[str, Any]:
+    return {**asdict(found), "verdict": found.verdict.name}
 
 
 def _seen(seen: Seen) -> dict[str, Any]:

@@ -6,6 +6,7 @@ change happens at a time. Files, Envoy and proxies are behind `Compile` and `Pub
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from mesh.pilot import config_folder
 from mesh.pilot.compiling import Compiled
 from mesh.pilot.config_folder import Content, FolderRefused
 from mesh.pilot.findings import Finding, Refused
+from mesh.pilot.held import Held
 from mesh.pilot.history import Entry, History, Origin, Revision
 from mesh.pilot.places import Places
 
@@ -23,11 +25,27 @@ Compile = Callable[[Content], Awaitable[Compiled]]
 Publish = Callable[[Compiled], Awaitable[None]]
 """Makes these the resources of all proxies."""
 Approve = Callable[[Compiled, Compiled], None]
-"""Gets what is in force and what would be; raises an error if it must not be."""
+"""Gets what is in force and what would be; raises ValueError if it must not be."""
+ApproveEdit = Callable[[Compiled, Compiled], Awaitable[None]]
+"""The same for an edit in place."""
 
 
 class ParentChanged(ValueError):
     """Another revision came into force meanwhile. Look at it with `bpctl mesh diff`, then retry."""
+
+    def __init__(self, parent: int, current: Revision | None) -> None:
+        now = "no revision is in force"
+        if current is not None:
+            why = f" ({current.why})" if current.why else ""
+            now = (
+                f"revision {current.number} is in force, by {current.who} at"
+                f" {current.create_time}: {current.origin}{why}"
+            )
+        super().__init__(f"the change was made for revision {parent}, and {now}")
+
+
+async def _approved(_: Compiled, __: Compiled) -> None:
+    """Every edit in place may come into force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +69,27 @@ class Pilot:
     """The configuration in force. Only its own loop calls it."""
 
     def __init__(
-        self, places: Places, compile_: Compile, publish: Publish, *, editor: Callable[[], str]
+        self,
+        places: Places,
+        compile_: Compile,
+        publish: Publish,
+        *,
+        editor: Callable[[], str],
+        check: Compile | None = None,
+        approve_edit: ApproveEdit = _approved,
     ) -> None:
-        """`editor` returns the user to whom an edit in place is attributed."""
+        """`editor` returns the user to whom an edit in place is attributed. `check` compiles what
+        does not come into force; it must be able to run concurrently with `compile_`."""
         self._places = places
         self._history = History(places.history)
-        self._compile = compile_
+        self._held = Held(places.held)
+        self._compile, self._compile_apart = compile_, check or compile_
         self._publish = publish
-        self._editor = editor
-        self._one = asyncio.Lock()
+        self._editor, self._approve_edit = editor, approve_edit
+        self._one, self._checking = asyncio.Lock(), asyncio.Lock()
+        self._content: Content = {}
+        self._arrived = True
+        """False until the proxies and the active folder have got the revision in force."""
         self._state = State(None, None, ())
         self._publications = 0
         self._published = asyncio.Event()
@@ -85,6 +115,15 @@ class Pilot:
             await self._published.wait()
 
     @property
+    def content(self) -> Content:
+        """The files in force."""
+        return self._content
+
+    def reports(self) -> list[str]:
+        """Return what an SRE must look at although it stops nothing: damaged files."""
+        return [*self._history.reports(), *self._held.reports()]
+
+    @property
     def history(self) -> History:
         """The revisions."""
         return self._history
@@ -96,12 +135,23 @@ class Pilot:
         contracts or addresses have changed since, is reported and published to no proxy.
         """
         async with self._one:
-            latest = self._history.latest()
+            latest = await asyncio.to_thread(self._history.newest_whole)
             if latest is None:
                 return
-            if not self._history.is_in_force(latest.number):
-                await asyncio.to_thread(self._put_in_force, latest)
-            await self._recompile(latest)
+            self._content = await asyncio.to_thread(self._history.content, latest.number)
+            self._state = State(latest, None, ())
+            self._arrived = False
+            try:
+                await self._arrive(latest)
+            except OSError as error:
+                self._note([Finding("", 0, f"the start must wait: {error}")])
+
+    async def _arrive(self, latest: Revision) -> None:
+        """Publish the revision in force again. OSError, such as a full disk: repeat it later."""
+        await self._recompile(latest)
+        if not self._history.is_in_force(latest.number):
+            await asyncio.to_thread(self._put_in_force, latest)
+        self._arrived = True
 
     async def recompile(self) -> tuple[Finding, ...]:
         """Compile the revision in force again, because addresses have changed; return its errors.
@@ -123,17 +173,22 @@ class Pilot:
 
     async def _reload(self) -> bool:
         revision = self._state.revision
-        if revision is None:
+        if revision is None and not self._history.reports():
             return True
         try:
+            if revision is not None and not self._arrived:
+                await self._arrive(revision)
             content = await asyncio.to_thread(config_folder.read, self._places.active)
             digest = config_folder.digest(content)
             if digest == self._seen:
                 return True
             self._seen = digest
-            if digest == revision.digest:
+            if revision is not None and digest == revision.digest:
                 self._note([])
+            elif (reasons := self._held.of(digest)) is not None:
+                self._note(reasons)
             else:
+                self._held.release()
                 await self._edited(content)
         except FolderRefused as error:
             self._seen = ""
@@ -164,34 +219,48 @@ class Pilot:
         async with self._one:
             await self._reload()
             current = self._state.revision
-            if parent is not None and (current.number if current else 0) != parent:
-                raise ParentChanged(f"revision {current.number if current else 0} is in force")
+            same = current is not None and current.digest == config_folder.digest(content)
+            if parent not in (None, current.number if current else 0) and not same:
+                raise ParentChanged(parent, current)
             if current is not None and self._is_applied_already(content, entry):
                 return current
             compiled = await self._compile(content)
             if approve is not None and self._state.compiled is not None:
                 approve(self._state.compiled, compiled)
-            if current is not None and current.digest == config_folder.digest(content):
+            if current is not None and same:
                 revision = current
                 await asyncio.to_thread(self._put_in_force, revision)
             else:
                 revision = await asyncio.to_thread(self._recorded, content, entry)
-            await self._in_force(revision, compiled)
+            await self._in_force(revision, content, compiled)
             return revision
 
     async def check(self, content: Content) -> Compiled:
-        """Return what the proxies would get; nothing changes. Raises Refused or FolderRefused."""
-        config_folder.checked(content)
-        async with self._one:
-            return await self._compile(content)
+        """Return what the proxies would get; nothing changes. Raises Refused or FolderRefused.
 
-    async def rollback(self, to: int, who: str, why: str) -> Revision:
+        It delays no change: one check at a time runs concurrently with the changes.
+        """
+        config_folder.checked(content)
+        async with self._checking:
+            return await self._compile_apart(content)
+
+    async def rollback(
+        self,
+        to: int,
+        who: str,
+        why: str,
+        *,
+        parent: int | None = None,
+        approve: Approve | None = None,
+    ) -> Revision:
         """Put the files of an earlier revision in force, as a new revision.
 
-        Raises UnknownRevision, or Refused if they no longer fit contracts and addresses.
+        Raises UnknownRevision, Refused if they no longer fit contracts and addresses, and what
+        `apply` raises.
         """
         content = await asyncio.to_thread(self._history.content, to)
-        return await self.apply(content, Entry(who, why, Origin.ROLLBACK, of=to))
+        entry = Entry(who, why, Origin.ROLLBACK, of=to)
+        return await self.apply(content, entry, parent=parent, approve=approve)
 
     def _recorded(self, content: Content, entry: Entry) -> Revision:
         """Return a new revision whose files are in the active folder; a full disk leaves none."""
@@ -219,19 +288,42 @@ class Pilot:
         except Refused as refused:
             self._note(refused.findings)
             return
+        if not await self._is_approved(content, compiled):
+            return
         # The proxies get it before the disk does: a lost record is made again from the folder.
         await self._publish(compiled)
         self._unfit = self._faults = ()
-        self._state = State(self._state.revision, compiled, ())
+        self._state, self._content = State(self._state.revision, compiled, ()), content
         self._count()
         entry = Entry(self._editor(), "edited in place", Origin.EDIT)
         revision = await asyncio.to_thread(self._history.record, content, entry, pending=False)
         self._state = State(revision, compiled, ())
 
-    async def _recompile(self, revision: Revision) -> None:
-        content = await asyncio.to_thread(self._history.content, revision.number)
+    async def _is_approved(self, content: Content, compiled: Compiled) -> bool:
+        """Return whether an edit in place may come into force. If not, it is held back until its
+        files change or are applied: also after a restart, which knows no live calls."""
+        if self._state.compiled is None:
+            return True
         try:
-            compiled = await self._compile(content)
+            await self._approve_edit(self._state.compiled, compiled)
+        except ValueError as error:
+            reasons = (
+                error.findings if isinstance(error, Refused) else (Finding("", 0, str(error)),)
+            )
+            how = (
+                "this edit in place is held back; change it, or use bpctl mesh apply --force"
+                f" {self._places.active}"
+            )
+            held = (*reasons, Finding("", 0, how))
+            # On the disk before it is shown: the process may end in between.
+            await asyncio.to_thread(self._held.hold, config_folder.digest(content), held)
+            self._note(held)
+            return False
+        return True
+
+    async def _recompile(self, revision: Revision) -> None:
+        try:
+            compiled = await self._compile(self._content)
         except Refused as refused:
             self._unfit = refused.findings
             self._state = State(revision, self._state.compiled, (*self._unfit, *self._faults))
@@ -245,11 +337,19 @@ class Pilot:
     def _put_in_force(self, revision: Revision) -> None:
         self._history.put_in_force(revision.number, self._places.active)
 
-    async def _in_force(self, revision: Revision, compiled: Compiled) -> None:
-        self._seen = revision.digest
+    async def _in_force(self, revision: Revision, content: Content, compiled: Compiled) -> None:
+        self._seen, self._content, self._arrived = revision.digest, content, True
+        # The active folder has other files now, or those by force.
+        with contextlib.suppress(OSError):
+            self._held.release()
         self._unfit = self._faults = ()
         self._state = State(revision, compiled, ())
-        await self._publish(compiled)
+        try:
+            await self._publish(compiled)
+        except OSError as error:
+            # It is durable and in force, and some proxies may have it: the next reload repeats it.
+            self._arrived = False
+            self._note([Finding("", 0, f"a part of the publication must wait: {error}")])
         self._count()
 
     def _count(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 NAME = "control-plane"
 FIRST_INSTANCE = "-0"
 LAST_GOOD = "last-good/bootstrap.json"
+STREAM = "stream.json"
 START = "start.json"
 """In a proxy's folder: a link to the bootstrap from which the proxy started last."""
 
@@ -43,6 +44,11 @@ class Places:
         return self.home / "mesh" / "expiring.json"
 
     @property
+    def held(self) -> Path:
+        """The edits in place that are held back."""
+        return self.home / "mesh" / "held.json"
+
+    @property
     def envoy(self) -> Path:
         """The bootstraps and the last good resources, one folder a proxy."""
         return self.home / "envoy"
@@ -73,6 +79,18 @@ class Places:
         return not self.good(node).exists() or (
             start.is_symlink() and start.readlink() == Path(LAST_GOOD)
         )
+
+    def pinned_since_s(self, node: str) -> float | None:
+        """Return when a proxy started from a bootstrap that is not the control plane's, or None.
+
+        Such a proxy gets no updates at all until it is started again.
+        """
+        start = self.proxy(node) / START
+        try:
+            pinned = start.readlink() not in (Path(LAST_GOOD), Path(STREAM))
+            return start.lstat().st_mtime if pinned else None
+        except OSError:  # it never started
+            return None
 
 
 def folder_name(node: str) -> str:

@@ -18,8 +18,9 @@ from mesh.controlplane.deliver.cache import Cache
 from mesh.controlplane.deliver.packed import Kind, NodeSnapshot
 from mesh.controlplane.deliver.server import Server
 from mesh.controlplane.deliver.warm import Validator
-from mesh.pilot.admin import application, user_name
+from mesh.pilot.admin import application, json_answer, user_name
 from mesh.pilot.checking import Checker
+from mesh.pilot.checks import Checks
 from mesh.pilot.collecting import Collector
 from mesh.pilot.compiling import Compiled, Compiler
 from mesh.pilot.config_folder import Content
@@ -27,11 +28,16 @@ from mesh.pilot.delivery import Delivery
 from mesh.pilot.drained import Drained
 from mesh.pilot.expirer import Expirer
 from mesh.pilot.expiring import Expiring
+from mesh.pilot.guarding import may_deny
+from mesh.pilot.history import Revision
+from mesh.pilot.kafka_sender import KafkaSender
 from mesh.pilot.last_good import LastGood
 from mesh.pilot.live import Live
 from mesh.pilot.operations import routes
+from mesh.pilot.outbox import Outbox
 from mesh.pilot.pilot import Pilot
 from mesh.pilot.places import NAME, Places
+from mesh.pilot.publisher import Publisher
 from mesh.pilot.watching import changes
 from mesh.pilot.window import Window
 
@@ -53,20 +59,32 @@ class AlreadyRunning(RuntimeError):
 class ControlPlane:
     """One control plane; `run` returns after `stop`."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, kafka: str = "") -> None:
+        """`kafka` is the address of a broker, host:port; without it no event is published."""
         self._places = places
         self._validator = Validator(places.run / NAME / "validator")
         self._checker = Checker(self._validator)
-        self._drained = Drained(places.drained)
+        self._drained, expiring = Drained(places.drained), Expiring(places.expiring)
         self._compiler = Compiler(places.endpoints, self._drained)
+        checking = Compiler(places.endpoints, self._drained)
+        self._checks = Checks(checking, places.run / NAME / "checks")
         self._last_good = LastGood(places)
         self._cache = cache = Cache(time.time, self._acknowledged)
         self._server = Server(cache)
         self._delivery = Delivery(places, cache, self._server, self._last_good)
-        self._pilot = Pilot(places, self._compile, self._publish, editor=self._editor)
-        self._expirer = Expirer(self._pilot, Expiring(places.expiring), time.time)
+        self._pilot = Pilot(
+            places,
+            self._compile,
+            self._publish,
+            editor=self._editor,
+            check=self._checks.compile,
+            approve_edit=self._approve_edit,
+        )
+        outbox = Outbox(self._pilot.history, places.history)
+        self._publisher = Publisher(outbox, KafkaSender(kafka), self._revision) if kafka else None
         self._collector = Collector(Window(), self._mesh, time.monotonic)
         self._live = Live(self._pilot, self._collector, self._compiler.contracts)
+        self._expirer = Expirer(self._pilot, expiring, time.time, guard=self._live.guard)
         self._stopped = asyncio.Event()
         self._frozen = False
 
@@ -85,11 +103,14 @@ class ControlPlane:
                 *(self._last_good.run(), self._expirer.run()),
                 *(self._follow_config(), self._follow_endpoints(addresses)),
                 *(self._retry_secrets(), self._collector.run()),
+                *([self._publisher.run()] if self._publisher else []),
             )
         ]
-        more = routes(self._places, self._pilot, self._drained, self._expirer)
+        guard = self._live.guard
+        more = routes(self._places, self._pilot, self._drained, self._expirer, guard)
+        more.append(web.get("/v1/events", self._events))
         api = application(
-            self._pilot, self._delivery, self._live.guard, [*more, *self._live.routes()]
+            self._pilot, self._delivery, guard, [*more, *self._live.routes()], self._reports
         )
         runner = web.AppRunner(api, **_RUNNER)
         await runner.setup()
@@ -102,6 +123,7 @@ class ControlPlane:
         await runner.cleanup()
         await self._server.close()
         await self._validator.close()
+        await self._checks.close()
         for task in done - {stopped}:
             task.result()
 
@@ -109,6 +131,23 @@ class ControlPlane:
         compiled = await self._compiler.compile(content)
         await self._checker.check(compiled)
         return compiled
+
+    async def _approve_edit(self, before: Compiled, after: Compiled) -> None:
+        """Raise an error if an edit in place would deny live payments."""
+        if may_deny(before, after):
+            (await self._live.guard())(before, after)
+
+    def _reports(self) -> list[str]:
+        return [*self._pilot.reports(), *self._drained.reports(), *self._expirer.reports()]
+
+    def _revision(self) -> Revision | None:
+        """Return the revision in force. It is durable: the state names no other."""
+        return self._pilot.state.revision
+
+    async def _events(self, _: web.Request) -> web.Response:
+        """Return which revisions have an audit event, and why others wait."""
+        found = await self._publisher.progress() if self._publisher else None
+        return json_answer({"events": found})
 
     def _mesh(self) -> model.Mesh | None:
         compiled = self._pilot.state.compiled
@@ -200,7 +239,7 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-async def serve(places: Places) -> None:
+async def serve(places: Places, kafka: str = "") -> None:
     """Run a control plane until SIGTERM or SIGINT. Raises AlreadyRunning.
 
     Two at a time would write the same history and take each other's sockets.
@@ -208,13 +247,13 @@ async def serve(places: Places) -> None:
     os.umask(UMASK)
     lock = _lock(places.run / NAME / "lock")
     try:
-        await _serve(places)
+        await _serve(places, kafka)
     finally:
         os.close(lock)
 
 
-async def _serve(places: Places) -> None:
-    plane = ControlPlane(places)
+async def _serve(places: Places, kafka: str) -> None:
+    plane = ControlPlane(places, kafka)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, plane.stop)

@@ -19,6 +19,9 @@ class Proxies(Protocol):
         """Return for each proxy its name and the state of each kind."""
         ...
 
-    async def wait_synced(self, timeout_s: float) -> Synced:
-        """Wait until every connected proxy has what is in force; return those that do not."""
+    async def wait_synced(self, timeout_s: float, connects_s: float = 0.0) -> Synced:
+        """Wait until every connected proxy has what is in force; return those that do not.
+
+        A proxy that uses a stream and has none gets `connects_s` to connect.
+        """
         ...

@@ -81,15 +81,19 @@ def rehearse(
 ) -> list[Seen]:
     """Return every effect of `after` on the calls that `before` has seen."""
     found = [*_keys_lost(before, after)] if issuer_is_down else []
-    for edge in live:
-        if not edge.calls or edge.caller == CLIENTS:
-            continue
+    for edge in _met(live):
         payment = is_payment(edge, contracts)
         for effect, why in _effects(before.mesh, after.mesh, edge):
             calls = edge.denied if effect is Effect.ALLOWED else edge.calls
             name = edge.caller, edge.callee, edge.method
             found.append(Seen(effect, *name, calls, why, payment))
     return [*found, *_without_instances(after.mesh)]
+
+
+def size(live: Iterable[LiveEdge]) -> tuple[int, int]:
+    """Return on how many callers and methods an edit is rehearsed, and on how many calls."""
+    met = _met(live)
+    return len(met), sum(each.calls for each in met)
 
 
 def require_no_loss(found: Iterable[Seen]) -> None:
@@ -112,6 +116,11 @@ def is_payment(edge: LiveEdge, contracts: Mapping[str, MethodContract]) -> bool:
     method = contracts.get(edge.method)
     serving = method.deployable if method else edge.callee
     return bool(ordering & {edge.caller, edge.callee, serving})
+
+
+def _met(live: Iterable[LiveEdge]) -> list[LiveEdge]:
+    """Return the calls that an edit can meet: a customer's call is also one of the gateway."""
+    return [each for each in live if each.calls and each.caller != CLIENTS]
 
 
 def _effects(before: model.Mesh, after: model.Mesh, edge: LiveEdge) -> Iterator[tuple[Effect, str]]:

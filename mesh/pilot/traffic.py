@@ -41,6 +41,8 @@ class LiveEdge:
     """None where only the destination as a whole counts them."""
     breaker: str = ""
     """The circuit breaker: closed, open; or full, if a limit of the pool is reached."""
+    unanswered: int = 0
+    """Without an answer: the caller left, or its deadline passed, as when the callee hangs."""
 
     @property
     def per_second(self) -> float:
@@ -51,6 +53,11 @@ class LiveEdge:
     def failed_percent(self) -> float:
         """The share of calls whose server failed."""
         return 100.0 * self.failed / self.calls if self.calls else 0.0
+
+    @property
+    def unanswered_percent(self) -> float:
+        """The share of calls without an answer."""
+        return 100.0 * self.unanswered / self.calls if self.calls else 0.0
 
 
 _Named = tuple[str, str, str]
@@ -91,6 +98,7 @@ def _edge(
         calls=counted.total,
         failed=counted.failed,
         denied=sum(n for outcome, n in counted.outcomes.items() if _is_denied(outcome)),
+        unanswered=counted.unanswered,
         p50_ms=counted.quantile_ms(0.5),
         p95_ms=counted.quantile_ms(0.95),
         p99_ms=counted.quantile_ms(0.99),
@@ -112,7 +120,7 @@ def _named(
     served = {grant.path: each.workload.name for each in mesh.sidecars for grant in each.grants}
     found: dict[_Named, Counted] = {}
     for (node, caller, method), each in counted.items():
-        own = workloads.get(node)
+        own = _workload(workloads, node)
         name = own and _name(own, caller, method, served)
         if name and each.total:
             found.setdefault(name, Counted()).add(each)
@@ -147,15 +155,24 @@ def _outgoing(own: str, method: str, served: Mapping[str, str]) -> _Named | None
     return (own, callee, method) if callee else None
 
 
-def _workloads(mesh: model.Mesh) -> dict[str, str]:
-    """Return the workload of each proxy."""
-    every = (*(each.workload for each in mesh.sidecars), mesh.edge.workload)
-    return {each.node: each.name for each in every}
+def workload_of(mesh: model.Mesh, node: str) -> str | None:
+    """Return the workload of a proxy, also of one that has stopped."""
+    return _workload(_workloads(mesh), node)
 
 
-def _pair(workloads: Mapping[str, str], node: str, cluster: str) -> tuple[str, str] | None:
+def _workloads(mesh: model.Mesh) -> frozenset[str]:
+    return frozenset({*(each.workload.name for each in mesh.sidecars), mesh.edge.workload.name})
+
+
+def _workload(names: frozenset[str], node: str) -> str | None:
+    """Return the workload of a proxy such as customers-1, also if this instance has stopped."""
+    name = node.rpartition("-")[0]
+    return name if name in names else None
+
+
+def _pair(workloads: frozenset[str], node: str, cluster: str) -> tuple[str, str] | None:
     """Return the caller and the callee of a proxy's cluster, such as "service/customers/v2"."""
-    own = workloads.get(node)
+    own = _workload(workloads, node)
     if own is None:
         return None
     if cluster.startswith(PARTNER):

@@ -1,13 +1,16 @@
 """The calls of the last minutes, from samples of counters that only grow. Pure.
 
 A sample counts since the start of its proxy, so the window keeps the growth between two samples. A
-restarted proxy counts from 0 again: its first sample after the restart is all growth.
+restarted proxy counts from 0 again: its first sample after the restart is all growth. What proxies
+counted before the window began is kept apart, as long as the window is shorter than it may be.
 """
 
 import math
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 from mesh.pilot.counted import CallKey, ClusterState, Sample, TimeKey
@@ -24,6 +27,9 @@ BOUNDS_MS = (
 FAILED_CODES = frozenset({"2", "4", "12", "13", "14", "15"})
 """UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server failed.
 Other codes are answers to a caller's mistake."""
+UPTIME_OFF_S = 10.0
+"""Envoy updates its uptime every five seconds, in whole seconds, and a busy host delays this."""
+_ANSWERED = "200"
 _Key = TypeVar("_Key")
 
 
@@ -38,6 +44,8 @@ class Growth:
     """Calls in each bucket alone, unlike in a sample: most buckets are empty and are left out."""
     retries: Mapping[str, int]
     """By cluster."""
+    dry_runs: Mapping[str, int]
+    """Calls that a policy in dry run has matched, by policy."""
 
 
 @dataclass(slots=True)
@@ -63,6 +71,11 @@ class Counted:
         """The calls whose server failed."""
         return sum(number for outcome, number in self.outcomes.items() if is_failed(outcome))
 
+    @property
+    def unanswered(self) -> int:
+        """The calls that ended without an answer: their caller left, or its deadline passed."""
+        return sum(number for outcome, number in self.outcomes.items() if is_unanswered(outcome))
+
     def quantile_ms(self, share: float) -> float | None:
         """Return the time that a share of the calls did not exceed, or None without calls."""
         return quantile_ms(self.times, share)
@@ -76,12 +89,14 @@ class _Sum:
     calls: Counter[CallKey] = field(default_factory=Counter[CallKey])
     times: Counter[TimeKey] = field(default_factory=Counter[TimeKey])
     retries: Counter[str] = field(default_factory=Counter[str])
+    dry_runs: Counter[str] = field(default_factory=Counter[str])
 
     def add(self, one: Growth) -> None:
         self.slices += 1
         self.calls.update(one.calls)
         self.times.update(one.times)
         self.retries.update(one.retries)
+        self.dry_runs.update(one.dry_runs)
 
     def remove(self, one: Growth) -> None:
         """Remove what was added; a counter at 0 is forgotten."""
@@ -89,16 +104,34 @@ class _Sum:
         self.calls -= Counter(one.calls)
         self.times -= Counter(one.times)
         self.retries -= Counter(one.retries)
+        self.dry_runs -= Counter(one.dry_runs)
 
     def growth(self, node: str, at_s: float) -> Growth:
-        return Growth(at_s, node, dict(self.calls), dict(self.times), dict(self.retries))
+        calls, times = dict(self.calls), dict(self.times)
+        return Growth(at_s, node, calls, times, dict(self.retries), dict(self.dry_runs))
 
 
 @dataclass(slots=True)
 class _Node:
     last: Sample | None = None
+    at_s: float = 0.0
+    """When the last sample was taken."""
     seen_s: float = 0.0
     """When it was asked first."""
+    earlier: Growth | None = None
+    """What it counted before it was asked first."""
+
+    def has_restarted(self, found: Sample, now_s: float) -> bool:
+        """Return whether a sample is of a process that started after the last sample.
+
+        Without samples for a while, the new process may be older than the old one was then.
+        """
+        if self.last is None:
+            return False
+        pause_s, old_s = now_s - self.at_s, self.last.uptime_s
+        # An uptime shrinks too when the clock is set back, but the process is then too old.
+        is_young = found.uptime_s <= pause_s + 1
+        return is_young and found.uptime_s < max(old_s, old_s + pause_s - UPTIME_OFF_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +139,13 @@ class View:
     """The calls of some time. It never changes, so a thread may read it."""
 
     seconds: float
-    """How much of the wanted time the window covers."""
+    """The time from which the calls are: less than wanted if the window is shorter, and up to the
+    pause between two samples more."""
     growth: tuple[Growth, ...]
     clusters: Mapping[tuple[str, str], ClusterState]
     """The newest state, by node and cluster."""
+    earlier: bool = False
+    """Whether it has calls from before the window began too."""
 
     def counted(self) -> dict[tuple[str, str, str], Counted]:
         """Return the calls by node, caller and method."""
@@ -129,6 +165,14 @@ class View:
         for each in self.growth:
             for cluster, number in each.retries.items():
                 found[each.node, cluster] += number
+        return found
+
+    def dry_runs(self) -> Counter[tuple[str, str]]:
+        """Return the calls that policies in dry run have matched, by node and policy."""
+        found = Counter[tuple[str, str]]()
+        for each in self.growth:
+            for policy, number in each.dry_runs.items():
+                found[each.node, policy] += number
         return found
 
 
@@ -158,11 +202,13 @@ class Window:
         self.expect(node, now_s)
         known = self._nodes[node]
         before = known.last
-        if before is None and found.uptime_s > now_s - known.seen_s:
+        # Whole seconds: a proxy that has just started may count one second more.
+        if before is None and found.uptime_s > now_s - known.seen_s + 1:
             before = found  # it counted before the window began
-        if before is None or found.uptime_s < before.uptime_s:
+            known.earlier = _growth(node, now_s, Sample(), found)
+        if before is None or known.has_restarted(found, now_s):
             before = Sample()
-        known.last = found
+        known.last, known.at_s = found, now_s
         grown = _growth(node, now_s, before, found)
         self._slices.append(grown)
         self._sums.setdefault(node, _Sum()).add(grown)
@@ -172,16 +218,27 @@ class Window:
             self._failed_s = now_s
         self._forget(now_s)
 
-    def view(self, now_s: float, wanted_s: float = WINDOW_S) -> View:
-        """Return the calls of the last seconds."""
+    def view(self, now_s: float, wanted_s: float = WINDOW_S, *, earlier: bool = False) -> View:
+        """Return the calls of the last seconds.
+
+        With `earlier` also all that each proxy counted before it was asked first, if that is not
+        longer ago than the window may be.
+        """
         self._forget(now_s)
+        begun_s = now_s if self._begun_s is None else self._begun_s
+        seconds = max(0.0, min(wanted_s, WINDOW_S, now_s - begun_s))
         if wanted_s >= WINDOW_S:
             growth = tuple(each.growth(node, now_s) for node, each in self._sums.items())
         else:
-            growth = tuple(each for each in self._slices if each.at_s > now_s - wanted_s)
-        begun_s = now_s if self._begun_s is None else self._begun_s
-        seconds = max(0.0, min(wanted_s, WINDOW_S, now_s - begun_s))
-        return View(seconds, growth, self._clusters())
+            older = bisect_right(self._slices, now_s - wanted_s, key=lambda each: each.at_s)
+            growth = tuple(islice(self._slices, older, None))
+            if older and growth:
+                # The first of them also has the calls since the sample before it.
+                seconds = now_s - self._slices[older - 1].at_s
+        before = [each.earlier for each in self._nodes.values() if each.earlier is not None]
+        if earlier:
+            growth += tuple(before)
+        return View(seconds, growth, self._clusters(), bool(earlier and before))
 
     @property
     def issuer_is_down(self) -> bool:
@@ -205,12 +262,24 @@ class Window:
             self._sums[old.node].remove(old)
             if self._sums[old.node].slices == 0:
                 del self._sums[old.node]
+        for known in self._nodes.values():
+            if known.earlier is not None and known.earlier.at_s <= now_s - WINDOW_S:
+                known.earlier = None
 
 
 def is_failed(outcome: str) -> bool:
-    """Return whether the server failed: the statuses of HTTP and of gRPC, as in "200/14"."""
+    """Return whether the server failed: the statuses of HTTP and of gRPC, as in "200/14".
+
+    An answer of gRPC has HTTP 200. To other answers to a call of gRPC, such as a 400 of the
+    gateway's transcoder, Envoy gives a code that it derives from the status of HTTP: 13 for 400.
+    """
     http, _, code = outcome.partition("/")
-    return http.startswith("5") or code in FAILED_CODES
+    return http.startswith("5") or (http == _ANSWERED and code in FAILED_CODES)
+
+
+def is_unanswered(outcome: str) -> bool:
+    """Return whether the call ended before an answer: its caller left, or its deadline passed."""
+    return outcome.partition("/")[0] == "0"
 
 
 def quantile_ms(times: Mapping[float, int], share: float) -> float | None:
@@ -241,6 +310,7 @@ def _growth(node: str, at_s: float, before: Sample, now: Sample) -> Growth:
         _grown(before.calls, now.calls),
         _apart(_grown(before.times, now.times)),
         _grown(earlier, retries),
+        _grown(before.dry_runs, now.dry_runs),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -12,7 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ops.bpctl.mesh.changing import NOT_YET
 from ops.display import shown
+from ops.waiting import until
 from sandbox.client import Answer, BankClient, Customer
 from sandbox.demo.stage import Stage
 from sandbox.stack.home import REPO
@@ -70,6 +73,10 @@ async def operated(stage: Stage, bank: BankClient) -> None:
         stage.holds(scene, "rolled back, and acknowledged", code == 0)
         code, said = await _bpctl(stage, "diff")
         stage.holds(scene, "the mesh has the repository's configuration again", code == 0)
+    with contextlib.suppress(TimeoutError):
+        await until(_all_audited, 30, "each revision is audited")
+    code, said = await _bpctl(stage, "history", "--audit")
+    stage.holds(scene, "each revision is in the audit log", code == 0 and NOT_YET not in said)
     count = len(payments.answers)
     stage.holds(scene, f"none of {count} payments failed", count and not payments.failed)
     scene.facts |= {"payments": count, "failed": len(payments.failed)}
@@ -97,6 +104,18 @@ async def _copy_of_the_config() -> AsyncGenerator[Path]:
 async def _bpctl(stage: Stage, *arguments: str) -> tuple[int, str]:
     """Run `bpctl mesh …` as an SRE does; print the command and its output."""
     stage.console.print(shown(f"            $ ./bpctl mesh {' '.join(arguments)}", "bold"))
+    code, said = await _said(*arguments)
+    for line in said.splitlines():
+        stage.console.print(shown(f"            {line}", "dim"))
+    return code, said
+
+
+async def _all_audited() -> bool:
+    code, said = await _said("history", "--audit", "--json")
+    return code == 0 and NOT_YET not in said
+
+
+async def _said(*arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ops.bpctl", "mesh", *arguments),
         cwd=REPO,
@@ -105,7 +124,4 @@ async def _bpctl(stage: Stage, *arguments: str) -> tuple[int, str]:
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
-    said = output.decode(errors="replace")
-    for line in said.splitlines():
-        stage.console.print(shown(f"            {line}", "dim"))
-    return process.returncode or 0, said
+    return process.returncode or 0, output.decode(errors="replace")

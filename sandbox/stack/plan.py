@@ -56,7 +56,6 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
     preferred = {"gateway": GATEWAY_PORT} if home.root.name == ".bp" else {}
     ports = Ports(home.conf / "ports.json", preferred)
     made = credentials.load_or_make(home.secrets)
-    libs = settings.kafka_libs or kafka_part.default_libs()
     openbao = OpenBao(
         home,
         ports.get("openbao"),
@@ -65,24 +64,25 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
         settings.openbao_token_file,
     )
     partners = Partners(home, ports, made)
+    kafka = Kafka(
+        home,
+        ports.get("kafka"),
+        ports.get("kafka-controller"),
+        settings.kafka_libs or kafka_part.default_libs(),
+        settings.kafka_heap_mib,
+        settings.kafka_bootstrap,
+    )
     return Parts(
         home=home,
         settings=settings,
         ports=ports,
         credentials=made,
         postgres=_postgres(home, made, settings.postgres_address),
-        kafka=Kafka(
-            home,
-            ports.get("kafka"),
-            ports.get("kafka-controller"),
-            libs,
-            settings.kafka_heap_mib,
-            settings.kafka_bootstrap,
-        ),
+        kafka=kafka,
         openbao=openbao,
         valkey=Valkey(home, made),
         partners=partners,
-        mesh=Mesh(home, ports, partners),
+        mesh=Mesh(home, ports, partners, kafka.bootstrap),
         cert_agent=CertAgent(home, openbao.private_addr, made.service_account_issuer_key),
     )
 

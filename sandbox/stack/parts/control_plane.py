@@ -17,7 +17,6 @@ from typing import Any
 import aiohttp
 
 from mesh.pilot import config_folder
-from mesh.pilot.history import Origin
 from mesh.pilot.places import NAME, Places
 from ops.waiting import scaled_s
 from sandbox.stack.home import REPO, Home
@@ -38,6 +37,8 @@ class ControlPlane:
     home: Home
     endpoints: Callable[[], dict[str, Any]]
     config: Path = CONFIG
+    kafka: str = ""
+    """host:port of a broker; without it the control plane publishes no events."""
 
     @property
     def places(self) -> Places:
@@ -63,6 +64,7 @@ class ControlPlane:
             command=(
                 *(sys.executable, "-m", "mesh.serve"),
                 *("--home", str(places.home), "--run", str(places.run)),
+                *(("--kafka", self.kafka) if self.kafka else ()),
             ),
             env={"PYTHONPATH": f"{REPO}:{REPO / 'gen'}", "PYTHONUNBUFFERED": "1"},
             cwd=REPO,
@@ -78,9 +80,8 @@ class ControlPlane:
         body = {
             "files": {name: text.decode(errors="replace") for name, text in content.items()},
             "why": WHY,
-            "origin": Origin.REPOSITORY,
         }
-        await self.ask("POST", "apply", body)
+        await self.ask("POST", "apply-repository", body)
 
     def write_endpoints(self) -> None:
         """Write the addresses; a running control plane notices a change at once."""

@@ -83,6 +83,8 @@ class Mesh:
     home: Home
     ports: Ports
     partners: Partners
+    kafka: str = ""
+    """host:port of a broker, for the control plane's events."""
     instances: dict[str, Instance] = field(default_factory=dict[str, Instance])
     """The further instances of services, such as customers-1; they end with the bank."""
 
@@ -94,7 +96,7 @@ class Mesh:
     @property
     def control_plane(self) -> ControlPlane:
         """The control plane of these proxies."""
-        return ControlPlane(self.home, self.endpoints)
+        return ControlPlane(self.home, self.endpoints, kafka=self.kafka)
 
     @property
     def gateway_address(self) -> str:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mesh.pilot.places import LAST_GOOD, START
+from mesh.pilot.places import LAST_GOOD, START, STREAM
 from sandbox.stack.supervisor import private
 from sandbox.stack.supervisor.probes import Probe
 
-STREAM = "stream.json"
 PINNED = "pinned"
 
 
