@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaException
 
-from ops.judge import messages, record
+from ops.judge import messages, record, revisions
 from ops.judge.events import OUTBOX_TOPICS, SOURCES
 from ops.judge.findings import Findings, Kind
 from ops.judge.stores import (
@@ -103,6 +103,11 @@ class Drain:
             in_flight.of_bank["outbox of auth"] = depth
         except UNREADABLE as error:
             in_flight.of_bank[f"{AUTH_DATABASE}: {type(error).__name__}"] = 1
+        try:
+            found = await asyncio.to_thread(revisions.read, self._stores.mesh_history)
+            in_flight.of_bank["revisions of the mesh"] = found.waiting
+        except OSError as error:
+            in_flight.of_bank[f"history of the mesh: {type(error).__name__}"] = 1
         try:
             in_flight.of_bank.update(await asyncio.to_thread(self._groups))
         except (KafkaException, OSError) as error:

@@ -1,7 +1,7 @@
 """Reads the source topics: every event once by its id, and each transfer's events in order.
 
-The source topics are payments, transfers and auth-events. The topics that the router writes are
-compared with them.
+The source topics are payments, transfers, auth-events and mesh-events. The topics that the router
+writes are compared with them.
 """
 
 import hashlib
@@ -26,7 +26,8 @@ from services.router.mapping import ENVELOPES
 
 OUTBOX_TOPICS = (topic(topics_pb2.PAYMENTS).name, topic(topics_pb2.TRANSFERS).name)
 """Topics whose events come from the outbox of the Write DB."""
-SOURCES = (*OUTBOX_TOPICS, topic(topics_pb2.AUTH_EVENTS).name)
+MESH_TOPIC = topic(topics_pb2.MESH_EVENTS).name
+SOURCES = (*OUTBOX_TOPICS, topic(topics_pb2.AUTH_EVENTS).name, MESH_TOPIC)
 """Topics whose events are audited."""
 
 _STEPS = frozenset((state.name, row.to.name) for (state, _), row in TABLE.rows.items())
@@ -59,6 +60,8 @@ class Tale:
     """Transfer -> version and state of each event, in the order of its partition."""
     asked: dict[str, str] = field(default_factory=dict[str, str])
     """Id of a message to a customer -> the customer."""
+    revisions: dict[str, int] = field(default_factory=dict[str, int])
+    """Event of a revision of the mesh's configuration -> the number of the revision."""
     unreadable: list[Place] = field(default_factory=list[Place])
 
     def take(self, record: Seen) -> None:
@@ -86,6 +89,8 @@ class Tale:
         fact: Any = routes.fact_of(event)
         if fact is None:
             return
+        if "revision" in fact.DESCRIPTOR.fields_by_name:
+            self.revisions[str(uuid.UUID(event.metadata.event_id))] = fact.revision
         if "transfer" in fact.DESCRIPTOR.fields_by_name:
             # A declined order has no transfer, and a review is no step of its transfer.
             version = event.metadata.aggregate_version

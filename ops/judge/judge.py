@@ -7,7 +7,7 @@ until the time is up, and at most ROUNDS_MAX rounds.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,14 @@ from ops.judge import messages, record
 from ops.judge.books import Bank, Place, read_bank
 from ops.judge.clearing_house import compare_clearing_house
 from ops.judge.drain import TOPICS, Drain, InFlight
-from ops.judge.events import SOURCES, Tale, compare_with_outbox, compare_with_transfers
+from ops.judge.events import MESH_TOPIC, SOURCES, Tale, compare_with_outbox, compare_with_transfers
 from ops.judge.findings import Findings, Kind
 from ops.judge.logins import TOPIC as LOGIN_TOPIC
 from ops.judge.logins import Logins, compare_with_logins, read_logins
 from ops.judge.messages import Requests, compare_messages, compare_pushes, compare_requests
 from ops.judge.projection import compare_projection
 from ops.judge.record import Log
+from ops.judge.revisions import Revisions, compare_with_revisions, read, read_revisions
 from ops.judge.sessions import compare_sessions
 from ops.judge.stores import AUTH_DATABASE, UNREADABLE, WRITE_DATABASE, Stores, queries
 from ops.judge.topics import Part, Seen, Span, Topics, is_whole
@@ -86,11 +87,14 @@ async def _judged(stores: Stores, topics: Topics, wait_s: float) -> Verdict:
             return Verdict(findings, in_flight, seconds)
 
 
-async def _activity(stores: Stores) -> tuple[int, int] | None:
-    """Return numbers that grow with each step of a transfer and each event about logins."""
+async def _activity(stores: Stores) -> tuple[int, int, int] | None:
+    """Return numbers that grow with each step of a transfer, each event about logins, and each
+    revision of the mesh's configuration."""
     try:
         steps = await stores.value(WRITE_DATABASE, queries("write").activity)
-        return steps, await stores.value(AUTH_DATABASE, queries("auth").activity)
+        events = await stores.value(AUTH_DATABASE, queries("auth").activity)
+        revisions = await asyncio.to_thread(read, stores.mesh_history)
+        return steps, events, revisions.last
     except UNREADABLE:
         return None
 
@@ -117,11 +121,12 @@ class _Round:
             self._read(WRITE_DATABASE, read_bank(stores, findings), None),
             self._read(AUTH_DATABASE, read_logins(stores, findings), None),
             self._sessions(),
+            self._read("mesh", read_revisions(stores.mesh_history, findings), None),
         ]
         if spans is not None:
             events = asyncio.to_thread(self._topics.read, spans, self._take)
             reading.append(self._read("kafka", events, UNREAD))
-        bank, logins, _, *unread = await asyncio.gather(*reading)
+        bank, logins, _, revisions, *unread = await asyncio.gather(*reading)
         self._forgive_parked()
         behind: list[Awaitable[Any]] = []
         if bank is not None:
@@ -132,7 +137,10 @@ class _Round:
                 compare_with_transfers(self._tale, bank, findings)
             if logins is not None:
                 compare_with_logins(self._tale, logins, _of(spans, LOGIN_TOPIC), findings)
-            behind += self._behind_the_router(spans, logins or Logins())
+            if revisions is not None:
+                compare_with_revisions(self._tale, revisions, _of(spans, MESH_TOPIC), findings)
+            published = (logins or Logins()).published | (revisions or Revisions()).published.keys()
+            behind += self._behind_the_router(spans, published)
         await asyncio.gather(*behind)
 
     def _take(self, message: Seen) -> None:
@@ -156,14 +164,14 @@ class _Round:
         ]
 
     def _behind_the_router(
-        self, spans: Mapping[Part, Span], logins: Logins
+        self, spans: Mapping[Part, Span], published: Set[str]
     ) -> list[Awaitable[Any]]:
         stores, findings, tale = self._stores, self._findings, self._tale
         sources = _of(spans, *SOURCES)
         whole = is_whole(sources)
         record.compare_log(tale, self._log, _of(spans, record.TOPIC), whole, findings)
         compare_requests(tale, self._requests, _of(spans, messages.TOPIC), whole, findings)
-        compared = record.compare_record(stores, tale, sources, logins.published, findings)
+        compared = record.compare_record(stores, tale, sources, published, findings)
         return [
             self._read("bp_audit", compared, None),
             self._messages(whole),

@@ -21,6 +21,8 @@ HTTP_NOT_FOUND = 404
 VALKEY_TIMEOUT_S = 20.0
 SORT_MEMORY = "64MB"
 PAGE_ROWS = 2000
+MESH_HISTORY = Path("mesh", "history")
+"""Below BP_HOME."""
 
 WRITE_DATABASE = "bp_write"
 CUSTOMERS_DATABASE = "bp_customers"
@@ -46,6 +48,8 @@ class Stores:
     """The Unix socket of the push service's control API."""
     valkey: Callable[[], Redis]
     """Returns a client of Valkey as the judge's user, which the caller closes."""
+    mesh_history: Path | None = None
+    """The revisions of the mesh's configuration; None where no control plane runs."""
 
     @classmethod
     def of(
@@ -65,6 +69,7 @@ class Stores:
             ach_control=Path(addresses["BP_PARTNER_ACH_CONTROL_SOCKET"]),
             fcm_control=Path(addresses["BP_PARTNER_FCM_CONTROL_SOCKET"]),
             valkey=lambda: valkey_client(socket, valkey_login, timeout_s),
+            mesh_history=Path(addresses["BP_HOME"]) / MESH_HISTORY,
         )
 
     async def value(self, database: str, statement: str) -> int:

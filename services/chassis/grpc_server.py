@@ -30,6 +30,10 @@ METADATA_BYTES_MAX = 65_536
 DRAIN_S = 10
 """How long calls in flight may take after SIGTERM."""
 
+KEEPALIVE_S, KEEPALIVE_TIMEOUT_S = 30.0, 10.0
+"""A connection without traffic is checked after the first time, and ends after the second without
+an answer: a sidecar that hangs would otherwise keep it, and all that it has not read."""
+
 log = structlog.get_logger()
 
 
@@ -81,6 +85,19 @@ def _refuse_customers(
             raise ValueError(f"{contract.path} is for customers; pass the revoked sessions")
 
 
+def _options() -> list[tuple[str, int]]:
+    timeout_ms = round(1000 * KEEPALIVE_TIMEOUT_S)
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.keepalive_time_ms", round(1000 * KEEPALIVE_S)),
+        ("grpc.keepalive_timeout_ms", timeout_ms),
+        # Without it, gRPC waits a minute for the answer to a ping.
+        ("grpc.http2.ping_timeout_ms", timeout_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
 class Server:
     """The server of one process: an API object for each service of the contracts, and health."""
 
@@ -97,8 +114,7 @@ class Server:
         # Not `or`: a set without entries is false, and the feed fills it later.
         known = RevokedSessions() if revoked is None else revoked
         self._settings = settings
-        options = [("grpc.so_reuseport", 0), ("grpc.max_metadata_size", METADATA_BYTES_MAX)]
-        self._server = grpc.aio.server(options=options)
+        self._server = grpc.aio.server(options=_options())
         self._health = cast("Any", health).aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         limits = {one: boundary.CallLimit(settings.calls_max) for one in Audience}

@@ -10,6 +10,7 @@ from typing import Any
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 from bp.auth.v1.auth_events_pb2 import AuthEvent
+from bp.mesh.v1.mesh_events_pb2 import MeshEvent
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
@@ -24,7 +25,7 @@ AUDIT_TYPE = "bp.audit.v1.AuditEvent"
 NOTIFICATION_TYPE = "bp.notifications.v1.NotificationRequested"
 
 ENVELOPES: dict[str, Any] = {
-    topic_of(kind).name: kind for kind in (PaymentEvent, TransferEvent, AuthEvent)
+    topic_of(kind).name: kind for kind in (PaymentEvent, TransferEvent, AuthEvent, MeshEvent)
 }
 """Source topic -> envelope."""
 

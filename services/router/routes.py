@@ -152,6 +152,8 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
     "bp.auth.v1.FactorAdded": (Route(Template.FACTOR_ADDED, reason=_factor),),
     "bp.auth.v1.FactorRemoved": (Route(Template.FACTOR_REMOVED, reason=_factor),),
     "bp.auth.v1.SessionRevoked": (),
+    # The configuration of the mesh concerns no customer.
+    "bp.mesh.v1.MeshConfigRevised": (),
 }
 """Full name of the fact's type -> the messages that it sends."""
 

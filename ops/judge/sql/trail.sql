@@ -94,6 +94,13 @@ FROM notif.delivery
 WHERE notification_id = ANY ($1::uuid[])
 ORDER BY notification_id, device;
 
+-- name: audited_revisions
+-- The audit records of revisions of the mesh's configuration, in the order of their chain.
+SELECT chain, sequence, record_time, event_id::text AS event_id, payload
+FROM audit.record
+WHERE subject = 'mesh-config' AND source_topic = 'mesh-events'
+ORDER BY chain, sequence;
+
 -- name: user_name
 -- A customer's user name.
 SELECT user_name FROM customers.customer WHERE customer_id = $1::text::uuid;

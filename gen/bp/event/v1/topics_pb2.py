@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62p/event/v1/topics.proto\x12\x0b\x62p.event.v1\x1a google/protobuf/descriptor.proto\"d\n\tTopicSpec\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n\npartitions\x18\x02 \x01(\x05R\npartitions\x12#\n\rreader_groups\x18\x03 \x03(\tR\x0creaderGroups*\x90\x02\n\x05Topic\x12\x15\n\x11TOPIC_UNSPECIFIED\x10\x00\x12\x31\n\x08PAYMENTS\x10\x01\x1a#\xf2\xbb\x18\x1f\n\x08payments\x10\x06\x1a\x06router\x1a\tcustomers\x12\x33\n\tTRANSFERS\x10\x02\x1a$\xf2\xbb\x18 \n\ttransfers\x10\x06\x1a\x06router\x1a\tcustomers\x12,\n\x0b\x41UTH_EVENTS\x10\x03\x1a\x1b\xf2\xbb\x18\x17\n\x0b\x61uth-events\x10\x03\x1a\x06router\x12/\n\rNOTIFICATIONS\x10\x04\x1a\x1c\xf2\xbb\x18\x18\n\rnotifications\x10\x03\x1a\x05notif\x12)\n\nAUDIT_LOGS\x10\x05\x1a\x19\xf2\xbb\x18\x15\n\naudit-logs\x10\x0c\x1a\x05\x61udit:Z\n\ntopic_spec\x12!.google.protobuf.EnumValueOptions\x18\xbe\x87\x03 \x01(\x0b\x32\x16.bp.event.v1.TopicSpecR\ttopicSpec:K\n\x05topic\x12\x1f.google.protobuf.MessageOptions\x18\xbf\x87\x03 \x01(\x0e\x32\x12.bp.event.v1.TopicR\x05topicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62p/event/v1/topics.proto\x12\x0b\x62p.event.v1\x1a google/protobuf/descriptor.proto\"d\n\tTopicSpec\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n\npartitions\x18\x02 \x01(\x05R\npartitions\x12#\n\rreader_groups\x18\x03 \x03(\tR\x0creaderGroups*\xbe\x02\n\x05Topic\x12\x15\n\x11TOPIC_UNSPECIFIED\x10\x00\x12\x31\n\x08PAYMENTS\x10\x01\x1a#\xf2\xbb\x18\x1f\n\x08payments\x10\x06\x1a\x06router\x1a\tcustomers\x12\x33\n\tTRANSFERS\x10\x02\x1a$\xf2\xbb\x18 \n\ttransfers\x10\x06\x1a\x06router\x1a\tcustomers\x12,\n\x0b\x41UTH_EVENTS\x10\x03\x1a\x1b\xf2\xbb\x18\x17\n\x0b\x61uth-events\x10\x03\x1a\x06router\x12/\n\rNOTIFICATIONS\x10\x04\x1a\x1c\xf2\xbb\x18\x18\n\rnotifications\x10\x03\x1a\x05notif\x12)\n\nAUDIT_LOGS\x10\x05\x1a\x19\xf2\xbb\x18\x15\n\naudit-logs\x10\x0c\x1a\x05\x61udit\x12,\n\x0bMESH_EVENTS\x10\x06\x1a\x1b\xf2\xbb\x18\x17\n\x0bmesh-events\x10\x01\x1a\x06router:Z\n\ntopic_spec\x12!.google.protobuf.EnumValueOptions\x18\xbe\x87\x03 \x01(\x0b\x32\x16.bp.event.v1.TopicSpecR\ttopicSpec:K\n\x05topic\x12\x1f.google.protobuf.MessageOptions\x18\xbf\x87\x03 \x01(\x0e\x32\x12.bp.event.v1.TopicR\x05topicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,8 +42,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOPIC'].values_by_name["NOTIFICATIONS"]._serialized_options = b'\362\273\030\030\n\rnotifications\020\003\032\005notif'
   _globals['_TOPIC'].values_by_name["AUDIT_LOGS"]._loaded_options = None
   _globals['_TOPIC'].values_by_name["AUDIT_LOGS"]._serialized_options = b'\362\273\030\025\n\naudit-logs\020\014\032\005audit'
+  _globals['_TOPIC'].values_by_name["MESH_EVENTS"]._loaded_options = None
+  _globals['_TOPIC'].values_by_name["MESH_EVENTS"]._serialized_options = b'\362\273\030\027\n\013mesh-events\020\001\032\006router'
   _globals['_TOPIC']._serialized_start=178
-  _globals['_TOPIC']._serialized_end=450
+  _globals['_TOPIC']._serialized_end=496
   _globals['_TOPICSPEC']._serialized_start=75
   _globals['_TOPICSPEC']._serialized_end=175
 # @@protoc_insertion_point(module_scope)

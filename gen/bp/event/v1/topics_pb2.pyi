@@ -16,12 +16,14 @@ class Topic(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUTH_EVENTS: _ClassVar[Topic]
     NOTIFICATIONS: _ClassVar[Topic]
     AUDIT_LOGS: _ClassVar[Topic]
+    MESH_EVENTS: _ClassVar[Topic]
 TOPIC_UNSPECIFIED: Topic
 PAYMENTS: Topic
 TRANSFERS: Topic
 AUTH_EVENTS: Topic
 NOTIFICATIONS: Topic
 AUDIT_LOGS: Topic
+MESH_EVENTS: Topic
 TOPIC_SPEC_FIELD_NUMBER: _ClassVar[int]
 topic_spec: _descriptor.FieldDescriptor
 TOPIC_FIELD_NUMBER: _ClassVar[int]
