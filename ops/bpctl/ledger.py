@@ -31,7 +31,7 @@ def check(
     wait: Annotated[float, typer.Option(help="Seconds to wait for work in flight.")] = WAIT_S,
 ) -> None:
     """Compare ledger, transfers, outbox, Kafka, audit, notifications, projection, sessions of
-    logins and partners.
+    logins, revisions of the mesh and partners.
 
     Exit code 0 when they agree, 1 when they do not, 3 when a store could not be read.
     """

@@ -1,4 +1,4 @@
-"""`bpctl mesh describe | authz`: questions about the mesh in force."""
+"""`bpctl mesh describe | authz`: questions about the mesh in force, and about its dry runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from ops.bpctl.mesh import pilot
 from ops.bpctl.mesh.names import complete_methods, complete_proxies, complete_services
 from ops.bpctl.mesh.options import Json
+from ops.bpctl.mesh.rehearsing import minutes
 from ops.bpctl.transfers import table
 from ops.display import visible
 
@@ -20,14 +21,10 @@ Service = Annotated[
 def register(group: typer.Typer) -> None:
     """Add the commands."""
     group.command()(describe)
-    authz = typer.Typer(no_args_is_help=True, help="Which rule decides about a call.")
+    authz = typer.Typer(no_args_is_help=True, help="Ask which rule decides about a call.")
     authz.command("check")(check)
-    authz.callback()(_keep_the_word)
+    authz.command("shadow")(shadow)
     group.add_typer(authz, name="authz")
-
-
-def _keep_the_word() -> None:
-    """Without this callback, typer drops the name of a command that is the only one."""
 
 
 def describe(service: Service, as_json: Json = False) -> None:
@@ -111,3 +108,39 @@ def check(
             said = f"{each['path']}: {word} by {each['rule']}: {each['why']}{dry}"
             typer.echo(visible(said))
     raise typer.Exit(0 if all(each["allowed"] for each in decisions) else 1)
+
+
+def shadow(as_json: Json = False) -> None:
+    """Show which calls of the last 15 minutes the policies in dry run have matched.
+
+    A policy is in dry run if it has the annotation istio.io/dry-run. If a DENY policy were
+    enforced, it would deny the calls that it has matched. The column `from` has the callers and
+    methods of the last 15 minutes that the policy matches.
+
+    Exit code 1 if calls would be denied.
+
+    Example: bpctl mesh authz shadow
+    """
+    found = pilot.get("/v1/dry-runs")
+    policies = found["policies"]
+    if as_json:
+        pilot.say_json(found)
+    elif policies:
+        rows = [dry_run_row(each) for each in policies]
+        about = f"Policies in dry run, calls of the last {minutes(found['seconds'])}"
+        table(about, rows, ("policy", "service", "would", "calls", "from"))
+    else:
+        typer.echo("No policy is in dry run.")
+    denied = any(each["verdict"] == "DENY" and each["calls"] for each in policies)
+    raise typer.Exit(1 if denied else 0)
+
+
+def dry_run_row(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy as a row; methods without their package."""
+    return {
+        "policy": found["policy"],
+        "service": found["service"],
+        "would": "deny" if found["verdict"] == "DENY" else "allow",
+        "calls": f"{found['calls']:,}",
+        "from": [f"{e['caller']} {e['method'].rpartition('/')[2]}" for e in found["met"]],
+    }

@@ -6,7 +6,7 @@ while the weights say so, because without weights every ready instance gets its 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -14,16 +14,21 @@ import typer
 from ops.bpctl.connections import fail
 from ops.bpctl.mesh import canary_text, canary_watch, draining, in_force, pilot
 from ops.bpctl.mesh.canary_text import WHOLE, Canary
+from ops.bpctl.mesh.canary_watch import Limits
 from ops.bpctl.mesh.durations import seconds
 from ops.bpctl.mesh.in_force import InForce
 from ops.bpctl.mesh.names import complete_services
-from ops.bpctl.mesh.options import Json, Timeout
+from ops.bpctl.mesh.options import Force, Json, Timeout
 from ops.bpctl.mesh.yaml_text import CannotEdit, Files
 from ops.bpctl.transfers import table
 from ops.display import visible
 
 ROLLED_BACK = 5
 """Exit code: too many calls of the canary failed, and all calls go to the stable version again."""
+TOO_FEW = 7
+"""Exit code: a step has had too few calls to be judged. Its weight stays."""
+ROLLBACKS_MAX = 5
+"""How often an automatic rollback is tried if other changes come into force meanwhile."""
 REVISIONS_SEARCHED_MAX = 50
 READY = "READY"
 Service = Annotated[
@@ -34,6 +39,8 @@ Version = Annotated[str, typer.Option("--version", help="The new version of the 
 Weight = Annotated[int, typer.Option(min=1, max=WHOLE, help="Percent of the calls.")]
 Steps = Annotated[str, typer.Option(help="Weights one after the other, such as 10,50,100.")]
 Every = Annotated[str, typer.Option(help="How long each step is watched, such as 30s.")]
+Longest = Annotated[str, typer.Option(help="How long a step with too few calls is watched.")]
+MinCalls = Annotated[int, typer.Option(min=0, help="Calls that a step needs before the next one.")]
 Threshold = Annotated[
     float, typer.Option(min=0, max=100, help="Percent of failed calls that roll a step back.")
 ]
@@ -42,7 +49,7 @@ KeepOld = Annotated[bool, typer.Option("--keep-old", help="Only shift all calls.
 
 def register(group: typer.Typer) -> None:
     """Add the group."""
-    made = typer.Typer(no_args_is_help=True, help="A new version gets a share of the calls.")
+    made = typer.Typer(no_args_is_help=True, help="Give a new version a share of the calls.")
     for command in (start, promote, rollback, status):
         made.command()(command)
     group.add_typer(made, name="canary")
@@ -54,54 +61,68 @@ def start(
     weight: Weight = 10,
     steps: Steps = "",
     every: Every = "30s",
+    longest: Longest = "10m",
+    min_calls: MinCalls = canary_watch.CALLS_MIN,
     threshold: Threshold = 1.0,
+    force: Force = False,
     timeout: Timeout = 30.0,
     as_json: Json = False,
 ) -> None:
     """Give instances of a new version a share of a service's calls.
 
-    Refused if no instance has the version. Instances that are held back (draining) take calls from
-    now on. With --steps, each weight is watched for --every: if more than --threshold percent of
-    the calls fail, all calls go to the stable version again (exit code 5). A command that is
-    killed between two steps leaves the weight of the last one.
+    It is refused if no instance has the version. Instances that are held back (DRAINING) take calls
+    from now on.
+
+    With --steps, each weight is watched for --every. If more than --threshold percent of the calls
+    fail, all calls go to the stable version again (exit code 5). A step with fewer than --min-calls
+    calls is watched for up to --longest; if they are still too few, the weight stays (exit code 7).
+    A step with few calls is rolled back too if nearly all of them fail. If the command is killed,
+    the weight of its last step stays.
 
     Example: bpctl mesh canary start customers --version v2 --steps 10,50,100 --every 30s
     """
-    weights, every_s = _weights(steps, weight), seconds(every)
+    weights = _weights(steps, weight)
+    limits = Limits(seconds(every), seconds(longest), threshold, min_calls)
+    how = _How(timeout, force)
     planned = _planned(service, version, weights[0])
     mine = in_force.current()
     _require_no_fault(service)
     held = _of_version(service, version, ready=False)
     if held:
-        mine = _put(mine, _started(mine, replace(planned, weight=0)), planned, timeout)
+        mine = _put(mine, _started(mine, replace(planned, weight=0)), planned, how)
         draining.set_drained(held, drained=False, timeout_s=timeout)
-        mine = _shift(mine, planned, timeout)
+        mine = _shift(mine, planned, how)
     else:
-        mine = _put(mine, _started(mine, planned), planned, timeout)
+        mine = _put(mine, _started(mine, planned), planned, how)
     for at, each in enumerate(weights):
         step = replace(planned, weight=each)
         if at:
-            mine = _shift(in_force.current(), step, timeout)
+            mine = _shift(in_force.current(), step, how)
         typer.echo(visible(_said(step)), err=as_json)
         if steps:
-            _watched(step, every_s, threshold, timeout, as_json)
+            _watched(step, limits, how, as_json)
     _end(service, as_json)
+    _require_connected(timeout)
 
 
 def promote(
-    service: Service, keep_old: KeepOld = False, timeout: Timeout = 30.0, as_json: Json = False
+    service: Service,
+    keep_old: KeepOld = False,
+    force: Force = False,
+    timeout: Timeout = 30.0,
+    as_json: Json = False,
 ) -> None:
     """Give all calls to the new version, drain the others, and remove the weights.
 
     The other instances drain until `bpctl mesh drain --undo`. With --keep-old they stay ready and
-    the weights stay at 100, so a rollback is one edit.
+    the weights stay at 100, so a rollback needs only one change.
 
     Example: bpctl mesh canary promote customers
     """
     mine = in_force.current()
     canary = replace(_running(mine, service), weight=WHOLE)
     _require_no_fault(service)
-    mine = _shift(mine, canary, timeout)
+    mine = _shift(mine, canary, _How(timeout, force))
     if not keep_old:
         others = [
             str(each["instance"])
@@ -111,38 +132,60 @@ def promote(
         draining.set_drained(others, drained=True, timeout_s=timeout)
         mine = in_force.current()
         why = f"canary {service}: {canary.version} is promoted"
-        in_force.put(canary_text.finished(mine.files, canary), why, mine.number, timeout)
+        files = canary_text.finished(mine.files, canary)
+        in_force.put(files, why, mine.number, timeout, force=force)
     _end(service, as_json)
+    _require_connected(timeout)
 
 
-def rollback(service: Service, timeout: Timeout = 30.0, as_json: Json = False) -> None:
+def rollback(
+    service: Service, force: Force = False, timeout: Timeout = 30.0, as_json: Json = False
+) -> None:
     """Give all calls to the stable version, hold the new instances back, and restore the files.
 
     Example: bpctl mesh canary rollback customers
     """
-    roll_back(service, timeout)
+    _roll_back(service, _How(timeout, force))
     _end(service, as_json)
+    _require_connected(timeout)
 
 
-def roll_back(service: str, timeout_s: float) -> None:
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How each revision of a canary is applied."""
+
+    timeout_s: float
+    force: bool
+
+
+def _roll_back_now(service: str, how: _How) -> None:
+    """Roll back also if other changes come into force meanwhile: no SRE may be there to repeat."""
+    for left in reversed(range(ROLLBACKS_MAX)):
+        try:
+            return _roll_back(service, how)
+        except typer.Exit as ended:
+            if ended.exit_code != pilot.CONFLICT or not left:
+                raise
+
+
+def _roll_back(service: str, how: _How) -> None:
     """Undo a canary: stable instances first, then the weights, then the files."""
     mine = in_force.current()
     canary = _running(mine, service)
     _require_no_fault(service)
     stable = _of_version(service, canary.stable, ready=False)
-    draining.set_drained(stable, drained=False, timeout_s=timeout_s)
-    mine = _shift(mine, replace(canary, weight=0), timeout_s)
+    draining.set_drained(stable, drained=False, timeout_s=how.timeout_s)
+    mine = _shift(mine, replace(canary, weight=0), how)
     new = _of_version(service, canary.version, ready=True)
-    draining.set_drained(new, drained=True, timeout_s=timeout_s)
+    draining.set_drained(new, drained=True, timeout_s=how.timeout_s)
     now = replace(canary, weight=0)
     before = _before(service)
     files = canary_text.restored(mine.files, before, now) if before else None
     if files is None:
         typer.echo("The files were edited since; only the weights are removed.", err=True)
         files = canary_text.finished(mine.files, now)
-    in_force.put(
-        files, f"canary {service}: {canary.version} is rolled back", mine.number, timeout_s
-    )
+    why = f"canary {service}: {canary.version} is rolled back"
+    in_force.put(files, why, mine.number, how.timeout_s, force=how.force)
 
 
 def status(service: Service, as_json: Json = False) -> None:
@@ -236,14 +279,14 @@ def _started(mine: InForce, canary: Canary) -> Files:
         fail(visible(str(error)))
 
 
-def _shift(mine: InForce, canary: Canary, timeout_s: float) -> InForce:
-    return _put(mine, canary_text.shifted(mine.files, canary), canary, timeout_s)
+def _shift(mine: InForce, canary: Canary, how: _How) -> InForce:
+    return _put(mine, canary_text.shifted(mine.files, canary), canary, how)
 
 
-def _put(mine: InForce, files: Files, canary: Canary, timeout_s: float) -> InForce:
+def _put(mine: InForce, files: Files, canary: Canary, how: _How) -> InForce:
     shown = canary_text.found(files, canary.service) or canary
     why = f"canary {canary.service}: {shown.weight} % to {canary.version}"
-    made = in_force.put(files, why, mine.number, timeout_s)
+    made = in_force.put(files, why, mine.number, how.timeout_s, force=how.force)
     return InForce(int(made["number"]), files)
 
 
@@ -267,12 +310,22 @@ def _require_no_fault(service: str) -> None:
         fail(f"A fault is injected into {service}. Run `bpctl mesh inject stop {service}`.")
 
 
-def _watched(
-    step: Canary, every_s: float, threshold: float, timeout_s: float, as_json: bool
-) -> None:
-    found = canary_watch.watch(step, draining.instances(step.service), every_s, threshold)
+def _require_connected(timeout_s: float) -> None:
+    in_force.require_connected(in_force.wait_synced(timeout_s, pilot.CONNECTS_WITHIN_S))
+
+
+def _watched(step: Canary, limits: Limits, how: _How, as_json: bool) -> None:
+    """Watch a step; end the command if the next one must not follow."""
+    found = canary_watch.watch(step, draining.instances(step.service), limits)
     said = f"{found.total} calls, {found.failed} failed ({found.percent:.1f} %)"
-    if canary_watch.is_too_bad(found, threshold):
-        roll_back(step.service, timeout_s)
+    if canary_watch.is_too_bad(found, limits.threshold_percent):
+        _roll_back_now(step.service, how)
         fail(f"Rolled back at {step.weight} %: {said}.", ROLLED_BACK)
     typer.echo(said, err=as_json)
+    if found.total < limits.calls_min:
+        fail(
+            f"Too few calls to judge {step.weight} %: {limits.calls_min} are needed. The weight"
+            " stays. Run canary start again with the later --steps, canary promote or canary"
+            " rollback; with --min-calls 0 the next step needs no calls.",
+            TOO_FEW,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from ops.bpctl import connections
 from ops.bpctl.connections import AWAY, fail
 from ops.bpctl.mesh import certificates, pilot, proxy_admin
 from ops.bpctl.mesh.certificates import Certificate
+from ops.bpctl.mesh.config_dump import held
 from ops.bpctl.mesh.names import complete_proxies
 from ops.bpctl.mesh.options import Json
 from ops.bpctl.transfers import table
@@ -36,9 +38,11 @@ def register(group: typer.Typer) -> None:
 def cert(proxy: Proxy = "", as_json: Json = False) -> None:
     """Show the certificates that Envoy uses, and compare them with the files.
 
-    A certificate that Envoy still keeps next to its successor is "older". Exit code 1 if one
-    expires in less than ten minutes, has expired, or differs from its file; 3 if the proxy does not
-    run.
+    A certificate that Envoy still keeps next to its successor is "older". A secret is "unreadable"
+    if Envoy has read a damaged file: calls still work, but the next edit that needs it is refused.
+
+    Exit code 1 if a certificate expires in less than ten minutes, has expired, differs from its
+    file, or is unreadable; 3 if the proxy does not run.
 
     Example: bpctl mesh cert payments
     """
@@ -49,11 +53,10 @@ def cert(proxy: Proxy = "", as_json: Json = False) -> None:
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = []
     for node in chosen:
-        text = proxy_admin.read(node, "/certs")
-        if text is None:
-            fail(f"The proxy {folder_name(node)} does not answer. {connections.CHECK}", AWAY)
-        used = certificates.of_envoy(json.loads(text))
-        rows += certificates.rows(folder_name(node), used, _files(node), now)
+        used = certificates.of_envoy(_answer(node, "/certs"))
+        secrets = _secrets(node)
+        rows += certificates.rows(folder_name(node), used, _files(node), now, secrets)
+        rows += certificates.unusable(folder_name(node), secrets, used)
     if as_json:
         pilot.say_json({"certificates": rows})
     else:
@@ -61,11 +64,32 @@ def cert(proxy: Proxy = "", as_json: Json = False) -> None:
     raise typer.Exit(1 if any(certificates.is_alarming(row) for row in rows) else 0)
 
 
+def _answer(node: str, target: str) -> dict[str, Any]:
+    text = proxy_admin.read(node, target)
+    if text is None:
+        fail(f"The proxy {folder_name(node)} does not answer. {connections.CHECK}", AWAY)
+    return json.loads(text)
+
+
+def _secrets(node: str) -> dict[str, int | None]:
+    """Return the first serial number of each secret that Envoy has read; None if it has none."""
+    return {
+        each.name: certificates.first_serial(certificates.loaded(each.content))
+        for each in held(_answer(node, "/config_dump"))
+        if each.kind == "SECRET"
+    }
+
+
 def _files(node: str) -> list[Certificate]:
-    """Return the certificates of a proxy's own identity in BP_HOME/certs."""
+    """Return the readable certificates of a proxy's own identity in BP_HOME/certs."""
     service = node.rpartition("-")[0]
     names = (GATEWAY, PUBLIC) if service == GATEWAY else (service,)
-    return [certificates.of_file(_pem(connections.home() / "certs" / name)) for name in names]
+    found: list[Certificate] = []
+    for name in names:
+        pem = _pem(connections.home() / "certs" / name)
+        with contextlib.suppress(ValueError):
+            found.append(certificates.of_file(pem))
+    return found
 
 
 def _pem(folder: Path) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import base64
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from cryptography import x509
 
 EXPIRES_SOON = timedelta(minutes=10)
 SHOWN_SERIAL_CHARS = 16
+UNREADABLE, UNUSED = "unreadable", "not used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,19 @@ def _of_envoy(one: dict[str, Any], *, authority: bool) -> Certificate:
 
 def of_file(pem: bytes) -> Certificate:
     """Return the first certificate of a PEM file. Raises ValueError."""
-    found = x509.load_pem_x509_certificate(pem)
+    return _of_x509(x509.load_pem_x509_certificate(pem))
+
+
+def first_serial(pem: bytes | None) -> int | None:
+    """Return the serial number of the first certificate of a PEM file, or None if the file is
+    unreadable. Envoy shows only the first authority of a file with several."""
+    try:
+        return x509.load_pem_x509_certificates(pem or b"")[0].serial_number
+    except ValueError:
+        return None
+
+
+def _of_x509(found: x509.Certificate) -> Certificate:
     names: list[str] = []
     try:
         shown = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -57,12 +71,18 @@ def of_file(pem: bytes) -> Certificate:
 
 
 def rows(
-    proxy: str, used: Iterable[Certificate], files: Iterable[Certificate], now: datetime
+    proxy: str,
+    used: Iterable[Certificate],
+    files: Iterable[Certificate],
+    now: datetime,
+    secrets: Mapping[str, int | None] | None = None,
 ) -> list[dict[str, Any]]:
     """Return a row for each certificate of a proxy, and for each file that it does not use.
 
-    `state` is ok, expires soon, expired, or differs from the file.
+    `state` is ok, expires soon, expired, or differs from the file. An authority has no name of its
+    own; `secrets` names it.
     """
+    of = {serial: name for name, serial in (secrets or {}).items()}
     on_disk = {each.names: each for each in files}
     held = list(used)
     made: list[dict[str, Any]] = []
@@ -72,10 +92,36 @@ def rows(
         if wanted is not None and wanted.serial != each.serial:
             newest = any(e.names == each.names and e.serial == wanted.serial for e in held)
             state = "older" if newest else "differs from the file"
-        made.append(_row(proxy, each, state, now))
+        made.append(_row(proxy, each, state, now, of.get(each.serial, "")))
     names = {each.names for each in held if not each.authority}
     missing = (each for each in on_disk.values() if each.names not in names)
-    return made + [_row(proxy, each, "not used", now) for each in missing]
+    return made + [_row(proxy, each, UNUSED, now) for each in missing]
+
+
+def loaded(secret: dict[str, Any]) -> bytes:
+    """Return what Envoy has read from the file of a secret, from its config_dump."""
+    source = secret.get("validation_context", {}).get("trusted_ca") or secret.get(
+        "tls_certificate", {}
+    ).get("certificate_chain", {})
+    return base64.b64decode(str(source.get("inline_bytes", "")))
+
+
+def unusable(
+    proxy: str, secrets: Mapping[str, int | None], used: Iterable[Certificate]
+) -> list[dict[str, Any]]:
+    """Return a row for each secret that Envoy has read and does not use.
+
+    `secrets` has the first serial number of each secret, or None if Envoy has read something else
+    than a certificate. Its connections then keep the earlier certificate, Envoy reports nothing to
+    the control plane, and it refuses the next cluster or listener that names the secret.
+    """
+    held = {each.serial for each in used}
+    blank = {"serial": "", "expires": "", "left": ""}
+    return [
+        {"proxy": proxy, "certificate": f"secret {name}", **blank, "state": state}
+        for name, serial in secrets.items()
+        if (state := UNREADABLE if serial is None else "" if serial in held else UNUSED)
+    ]
 
 
 def is_alarming(row: dict[str, Any]) -> bool:
@@ -89,10 +135,13 @@ def _state(each: Certificate, now: datetime) -> str:
     return "expires soon" if each.expires - now < EXPIRES_SOON else "ok"
 
 
-def _row(proxy: str, each: Certificate, state: str, now: datetime) -> dict[str, Any]:
+def _row(
+    proxy: str, each: Certificate, state: str, now: datetime, secret: str = ""
+) -> dict[str, Any]:
+    nameless = f"authority {secret}".strip() if each.authority else "no name"
     return {
         "proxy": proxy,
-        "certificate": ", ".join(each.names) or ("authority" if each.authority else "no name"),
+        "certificate": ", ".join(each.names) or nameless,
         "serial": f"{each.serial:x}"[:SHOWN_SERIAL_CHARS],
         "expires": each.expires.isoformat(timespec="seconds"),
         "left": left(each.expires - now),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from typing import Annotated, Any
 
 import typer
 
+from ops.bpctl import connections
 from ops.bpctl.connections import fail
-from ops.bpctl.mesh import pilot
-from ops.bpctl.mesh.options import CONFIG, Folder, Json, Timeout, Wait, Why
+from ops.bpctl.mesh import in_force, pilot
+from ops.bpctl.mesh.options import CONFIG, Folder, Force, Json, Parent, Timeout, Wait, Why
 from ops.bpctl.transfers import table
 from ops.display import visible
 
-NOT_SYNCED = 4
-"""Exit code of an apply that is in force, but that a proxy has not acknowledged in time."""
-Force = Annotated[bool, typer.Option("--force", help="Even if live payments would be denied.")]
+NOT_YET = "not yet"
+"""What `history --audit` shows for a revision without an audit record."""
+Audit = Annotated[bool, typer.Option("--audit", help="Show the audit record of each revision.")]
 Number = Annotated[int | None, typer.Argument(help="A revision; without it, all are listed.")]
 
 
@@ -57,18 +59,19 @@ def check(folder: Folder = CONFIG, as_json: Json = False) -> None:
 def diff(
     folder: Folder = CONFIG,
     as_json: Json = False,
-    summary: Annotated[bool, typer.Option("--summary", help="Resources without fields.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Only names of resources.")] = False,
 ) -> None:
     """Show what each proxy would get if this configuration were applied.
 
-    Exit code 1 if there is a difference.
+    The last line names the revision in force. With `apply --parent`, exactly this difference is
+    applied, or nothing. Exit code 1 if there is a difference.
 
     Example: bpctl mesh diff mesh/config --summary
     """
     answer = pilot.post("/v1/check", {"files": pilot.content(folder)})
     changes, restart = answer["changes"], answer["restart"]
     if as_json:
-        pilot.say_json({"changes": changes, "restart": restart})
+        pilot.say_json(answer)
     else:
         _show(changes, fields=not summary)
         if restart:
@@ -77,6 +80,8 @@ def diff(
             )
         elif not changes:
             typer.echo("No difference: every proxy already has this configuration.")
+        if changes or restart:
+            typer.echo(f"Compared with revision {answer['revision']} (apply --parent).")
     raise typer.Exit(1 if changes or restart else 0)
 
 
@@ -84,45 +89,60 @@ def apply(
     folder: Folder = CONFIG,
     why: Why = "",
     force: Force = False,
+    parent: Parent = None,
     wait: Wait = True,
     timeout: Timeout = 30.0,
     as_json: Json = False,
 ) -> None:
     """Put a configuration in force, and wait until every proxy has acknowledged it.
 
-    It is refused if it would deny calls of payments that were made in the last 15 minutes, or if
-    the gateway would lose the keys of a token issuer that is down. See `bpctl mesh rehearse`.
+    Three changes are refused, and nothing changes: one that would deny payments like those of the
+    last 15 minutes, one by which the gateway would lose the keys of a token issuer that is down
+    (see `bpctl mesh rehearse`), and one made for another revision than the one in force.
 
-    Exit code 1 if it is refused (nothing changes), 4 if it is in force but a proxy has not
-    acknowledged it in time.
+    Exit code 1 if it is refused, 6 if another revision is in force, 4 if it is in force but a proxy
+    has not acknowledged it in time or is not connected.
 
     Example: bpctl mesh apply mesh/config -m "fraud: open the breaker after 3 failures"
+
+    Example: bpctl mesh diff /tmp/config; bpctl mesh apply /tmp/config --parent 12
     """
-    body = {"files": pilot.content(folder), "why": why, "force": force}
+    made_for = in_force.number() if parent is None else parent
+    body = {"files": pilot.content(folder), "why": why, "force": force, "parent": made_for}
     answer = pilot.post("/v1/apply", body)
     _finish(answer["revision"], answer["changed"], wait, timeout, as_json)
 
 
 def rollback(
-    to: Annotated[int | None, typer.Option(help="Default: the revision before this one.")] = None,
+    to: Annotated[
+        int | None, typer.Option(help="Default: the newest earlier one with other files.")
+    ] = None,
     why: Why = "",
+    force: Force = False,
+    parent: Parent = None,
     wait: Wait = True,
     timeout: Timeout = 30.0,
     as_json: Json = False,
 ) -> None:
     """Put the files of an earlier revision in force, as a new revision.
 
+    Without --to, a second rollback brings the undone change back. A rollback is refused for the
+    same reasons as `bpctl mesh apply`, with the same exit codes.
+
     Example: bpctl mesh rollback --to 12
     """
+    made_for = in_force.number() if parent is None else parent
     chosen = _before() if to is None else to
-    answer = pilot.post("/v1/rollback", {"to": chosen, "why": why})
+    body = {"to": chosen, "why": why, "force": force, "parent": made_for}
+    answer = pilot.post("/v1/rollback", body)
     _finish(answer["revision"], answer["changed"], wait, timeout, as_json)
 
 
-def history(number: Number = None, as_json: Json = False) -> None:
+def history(number: Number = None, audit: Audit = False, as_json: Json = False) -> None:
     """List the revisions: who put which files in force, when and why.
 
-    With a number, print the files of this revision.
+    The newest one is in force. Below the table are edits in place that are not in force, with the
+    reason, and damaged revisions. With a number, print the files of this revision.
 
     Example: bpctl mesh history 12
     """
@@ -137,11 +157,39 @@ def history(number: Number = None, as_json: Json = False) -> None:
                 typer.echo(visible(line))
         return
     revisions = pilot.get("/v1/history")["revisions"]
+    state = pilot.get("/v1/state")
+    if audit:
+        revisions = asyncio.run(_with_records(revisions))
     if as_json:
-        pilot.say_json({"revisions": revisions})
+        notes = {name: state[name] for name in ("findings", "reports")}
+        pilot.say_json({"revisions": revisions, **notes})
         return
-    columns = ("number", "create_time", "who", "origin", "why")
+    columns = ("number", "create_time", "who", "origin", *(("audited",) if audit else ()), "why")
     table("Revisions", [each | {"why": _reason(each)} for each in revisions], columns)
+    pilot.say_notes(state)
+    events = pilot.get("/v1/events")["events"]
+    if events and events["error"]:
+        said = f"{events['waiting']} revisions wait for their audit record: {events['error']}"
+        typer.echo(visible(said), err=True)
+
+
+async def _with_records(revisions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to each revision the time, chain and sequence of its audit record."""
+    from ops.judge.revisions import audited
+
+    connection = await connections.connect("bp_audit")
+    try:
+        records = await audited(connection)
+    finally:
+        await connection.close()
+    return [each | {"audited": _record(records, each)} for each in revisions]
+
+
+def _record(records: dict[tuple[int, str], dict[str, Any]], revision: dict[str, Any]) -> str:
+    record = records.get((revision["number"], revision["digest"]))
+    if record is None:
+        return NOT_YET
+    return f"{record['record_time']:%H:%M:%S} chain {record['chain']} no. {record['sequence']}"
 
 
 def _before() -> int:
@@ -161,7 +209,8 @@ def _reason(revision: dict[str, Any]) -> str:
 def _finish(
     revision: dict[str, Any], changed: bool, wait: bool, timeout: float, as_json: bool
 ) -> None:
-    synced = pilot.synced(timeout) if wait else {"waiting": [], "not_connected": []}
+    nothing: dict[str, list[str]] = {"waiting": [], "not_connected": []}
+    synced = pilot.synced(timeout, pilot.CONNECTS_WITHIN_S) if wait else nothing
     waiting, away = synced["waiting"], synced["not_connected"]
     if as_json:
         pilot.say_json({"revision": revision, "changed": changed, **synced})
@@ -171,17 +220,12 @@ def _finish(
             f"Revision {number} is in force." if changed else f"Revision {number} has these files."
         )
         typer.echo(f"{said} {_acknowledged(away)}" if wait and not waiting else said)
-    if waiting:
-        names = ", ".join(sorted(waiting))
-        fail(
-            f"Not acknowledged within {timeout:g} s by {names}: bpctl mesh proxy-status", NOT_SYNCED
-        )
+    in_force.require_acknowledged(waiting, timeout)
+    in_force.require_connected(away)
 
 
 def _acknowledged(away: list[str]) -> str:
-    if not away:
-        return "Every proxy has acknowledged it."
-    return f"Every connected proxy has acknowledged it; not connected: {', '.join(away)}."
+    return f"Every {'connected ' if away else ''}proxy has acknowledged it."
 
 
 def _show(changes: list[dict[str, Any]], *, fields: bool) -> None:

@@ -35,25 +35,27 @@ def drain(
     timeout: Timeout = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Let an instance finish its calls without new ones, and wait until every caller knows it.
+    """Give an instance no new calls, and wait until every caller has acknowledged it.
 
-    It drains until --undo, also after a restart of the control plane. The last ready instance of a
-    service is refused without --force: every call would fail without it.
+    Calls in flight complete. The instance drains until --undo, also after a restart of the control
+    plane. The last ready instance of a service is drained only with --force, because every call
+    would fail without it.
 
-    Exit code 1 if it is refused, 4 if a proxy has not acknowledged it in time.
+    Exit code 1 if it is refused, 4 if a proxy has not acknowledged it in time or is not connected.
 
     Example: bpctl mesh drain customers-1; bpctl mesh drain customers-1 --undo
     """
     node = named(instance)
     body: dict[str, Any] = {"instance": node, "force": force}
     found = pilot.post("/v1/undrain" if undo else "/v1/drain", body)
-    in_force.wait_synced(timeout)
+    away = in_force.wait_synced(timeout, pilot.CONNECTS_WITHIN_S)
     if as_json:
         pilot.say_json(found)
     elif undo:
         typer.echo(visible(f"{node} takes calls again; every connected proxy knows it."))
     else:
         typer.echo(visible(f"{node} gets no new calls; every connected proxy knows it."))
+    in_force.require_connected(away)
 
 
 def named(instance: str) -> str:

@@ -5,7 +5,6 @@ Every edit inserts text and replaces none, so removing the inserted texts undoes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, SequenceNode
 
+from mesh.istio.matches import narrowed
 from ops.bpctl.mesh import yaml_text
 from ops.bpctl.mesh.canary_text import SERVICE_HOSTS
 from ops.bpctl.mesh.yaml_text import ROUTES, CannotEdit, Edit, Files, Object
@@ -93,13 +93,13 @@ def _edits(each: Object, path: str, fault: Fault, note: str) -> Iterator[Edit]:
         raise CannotEdit(f"{each.file}: http is no list")
     for node in routes:
         value = yaml_text.value_of(node)
-        narrowed = _narrowed(value.get("match"), path) if path else value.get("match")
-        if narrowed == [] and path:
+        kept = narrowed(value.get("match"), path) if path else value.get("match")
+        if kept == [] and path:
             continue
-        if not path or narrowed == value.get("match"):
+        if not path or kept == value.get("match"):
             yield _in_place(each, node, value, fault, note)
         else:
-            copy = {"match": narrowed, "fault": fault.value} | {
+            copy = {"match": kept, "fault": fault.value} | {
                 key: one for key, one in value.items() if key not in ("match", "fault", "name")
             }
             yield yaml_text.inserted_item(found[1], node, _flow(copy), note)
@@ -112,25 +112,6 @@ def _in_place(
         place = f"{each.file}:{yaml_text.line(node)}"
         raise CannotEdit(f"{place}: the route already has a fault; remove it first")
     return yaml_text.inserted_first(node, f"fault: {_flow(fault.value)}", note)
-
-
-def _narrowed(matches: list[dict[str, Any]] | None, path: str) -> list[dict[str, Any]]:
-    """Return the conditions of a route that also require the path."""
-    exact = {"uri": {"exact": path}}
-    if matches is None:
-        return [exact]
-    kept = ({k: v for k, v in each.items() if k != "ignoreUriCase"} for each in matches)
-    return [{**each, **exact} for each in kept if _fits(each.get("uri"), path)]
-
-
-def _fits(uri: dict[str, str] | None, path: str) -> bool:
-    if uri is None:
-        return True
-    if "exact" in uri:
-        return uri["exact"] == path
-    if "prefix" in uri:
-        return path.startswith(uri["prefix"])
-    return re.fullmatch(uri["regex"], path) is not None
 
 
 def _flow(value: Any) -> str:

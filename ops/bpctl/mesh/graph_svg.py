@@ -36,13 +36,20 @@ class Link:
     per_second: float = 0.0
     failed_percent: float = 0.0
     called: bool = False
+    unanswered_percent: float = 0.0
 
     @property
     def words(self) -> str:
         """The calls in words."""
         if not self.called:
             return "no calls"
-        return f"{self.per_second:.2f}/s, {self.failed_percent:.1f} % errors"
+        lost = f", {self.unanswered_percent:.1f} % no answer" if self.unanswered_percent else ""
+        return f"{self.per_second:.2f}/s, {self.failed_percent:.1f} % errors{lost}"
+
+    @property
+    def fails(self) -> bool:
+        """Whether some calls failed or had no answer."""
+        return self.failed_percent > 0 or self.unanswered_percent > 0
 
 
 def drawn(links: list[Link], about: str = "") -> str:
@@ -90,7 +97,7 @@ def _columns(links: list[Link]) -> list[list[str]]:
 
 
 def _line(link: Link, points: list[Place], about: str) -> str:
-    kind = "may" if not link.called else "fails" if link.failed_percent > 0 else "does"
+    kind = "may" if not link.called else "fails" if link.fails else "does"
     width = 1.0 + min(7.0, 2.0 * math.log10(1 + link.per_second * 10)) if link.called else 1.0
     words = f": {link.words}" if about else ""
     title = escape(f"{link.caller} → {link.callee}{words}")

@@ -15,7 +15,7 @@ from ops.bpctl.mesh.rehearsing import minutes
 from ops.display import visible
 from services.contracts import GATEWAY
 
-Calls = Annotated[bool, typer.Option("--calls", help="Also who does call, with the rates.")]
+Calls = Annotated[bool, typer.Option("--calls", help="Also the live calls, with their rates.")]
 Svg = Annotated[Path | None, typer.Option("--svg", help="Write a drawing into this file.")]
 
 
@@ -25,7 +25,7 @@ def register(group: typer.Typer) -> None:
 
 
 def graph(calls: Calls = False, svg: Svg = None, as_json: Json = False) -> None:
-    """Show who may call whom, and with --calls who does: the calls of the last 15 minutes.
+    """Show who may call whom; with --calls also who called whom in the last 15 minutes.
 
     Example: bpctl mesh graph --calls --svg mesh.svg
     """
@@ -65,6 +65,7 @@ def links(may: list[dict[str, Any]], does: list[dict[str, Any]]) -> list[Link]:
                 per_second=calls["per_second"] if calls else 0.0,
                 failed_percent=calls["failed_percent"] if calls else 0.0,
                 called=calls is not None,
+                unanswered_percent=calls["unanswered_percent"] if calls else 0.0,
             )
         )
     return sorted(made, key=lambda each: (each.caller, each.partner, each.callee))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from ops.bpctl.mesh.canary_text import SERVICE_HOSTS
 from ops.bpctl.mesh.durations import seconds
 from ops.bpctl.mesh.fault_text import Fault
 from ops.bpctl.mesh.names import complete_methods, complete_targets
-from ops.bpctl.mesh.options import Json, Timeout
+from ops.bpctl.mesh.options import Force, Json, Timeout
 from ops.bpctl.mesh.yaml_text import CannotEdit
 from ops.bpctl.transfers import table
 from ops.display import visible
@@ -26,12 +27,15 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="SERVICE|PARTNER|stop|list",
-        help="A service, a partner, or what to do with faults.",
+        help="The service or partner that gets the fault, or stop, or list.",
         autocompletion=complete_targets,
     ),
 ]
 Name = Annotated[
-    str, typer.Argument(help="After stop: whose fault.", autocompletion=complete_targets)
+    str,
+    typer.Argument(
+        help="With stop: the service or partner whose fault ends.", autocompletion=complete_targets
+    ),
 ]
 Method = Annotated[
     str,
@@ -60,6 +64,7 @@ def inject(
     abort: Abort = "",
     percent: Percent = 100.0,
     duration: For = "60s",
+    force: Force = False,
     timeout: Timeout = 30.0,
     as_json: Json = False,
 ) -> None:
@@ -69,7 +74,10 @@ def inject(
     or the control plane restarts meanwhile. Other edits stay. `inject stop NAME` ends it earlier,
     `inject list` shows what is in force.
 
-    Exit code 1 if it is refused, 4 if a proxy has not acknowledged it in time.
+    If the end of the fault would deny live payments, the command says so now; the fault still ends.
+
+    Exit code 1 if it is refused, 6 if another revision came into force meanwhile, 4 if a proxy has
+    not acknowledged it in time or is not connected.
 
     Example: bpctl mesh inject customers --method GetBalance --delay 2s --percent 10 --for 60s
 
@@ -83,7 +91,8 @@ def inject(
     if name:
         raise typer.BadParameter(f"unexpected {name!r}; name one service or partner")
     fault = _fault(delay, abort, percent)
-    _start(what, method, fault, seconds(duration), timeout, as_json)
+    made = _Injection(what, method, fault, seconds(duration), force)
+    _start(made, timeout, as_json)
 
 
 def _fault(delay: str, abort: str, percent: float) -> Fault:
@@ -98,34 +107,51 @@ def _fault(delay: str, abort: str, percent: float) -> Fault:
     return Fault(float(percent), delay, abort)
 
 
-def _start(
-    what: str, method: str, fault: Fault, for_s: float, timeout_s: float, as_json: bool
-) -> None:
-    mine = in_force.current()
-    until = datetime.now(UTC) + timedelta(seconds=for_s)
+@dataclass(frozen=True, slots=True)
+class _Injection:
+    """What a caller wants to inject."""
+
+    what: str
+    method: str
+    fault: Fault
+    for_s: float
+    force: bool
+
+
+def _start(wanted: _Injection, timeout_s: float, as_json: bool) -> None:
+    mine, fault = in_force.current(), wanted.fault
+    until = datetime.now(UTC) + timedelta(seconds=wanted.for_s)
     note = f"injected until {until:%Y-%m-%d %H:%M:%S} UTC, {secrets.token_hex(4)}"
     try:
-        host = fault_text.host_of(mine.files, what)
-        short = host.removesuffix(SERVICE_HOSTS) if host.endswith(SERVICE_HOSTS) else what
+        host = fault_text.host_of(mine.files, wanted.what)
+        short = host.removesuffix(SERVICE_HOSTS) if host.endswith(SERVICE_HOSTS) else wanted.what
         _require_none(short)
-        made = fault_text.injected(mine.files, host, _path(host, method), fault, note)
+        path = _path(host, wanted.method)
+        made = fault_text.injected(mine.files, host, path, fault, note)
     except CannotEdit as error:
         fail(visible(str(error)))
+    where = f"{short} {wanted.method or 'all calls'}"
     body: dict[str, Any] = {
         "name": _expiry(short),
         "files": made.files,
         "added": [{"file": file, "text": text} for file, text in made.added],
-        "why": f"inject {_words(fault)} into {short} {method or 'all calls'} for {for_s:g} s",
-        "seconds": for_s,
+        "why": f"inject {_words(fault)} into {where} for {wanted.for_s:g} s",
+        "seconds": wanted.for_s,
         "parent": mine.number,
+        "force": wanted.force,
     }
-    revision = pilot.post("/v1/apply-for", body)["revision"]
-    in_force.wait_synced(timeout_s)
+    answer = pilot.post("/v1/apply-for", body)
+    revision, ends = answer["revision"], answer["ends"]
+    away = in_force.wait_synced(timeout_s, pilot.CONNECTS_WITHIN_S)
     if as_json:
-        pilot.say_json({"revision": revision, "until": until.isoformat(timespec="seconds")})
+        shown = {"until": until.isoformat(timespec="seconds"), "ends": ends}
+        pilot.say_json({"revision": revision, **shown})
     else:
         said = f"{_words(fault)} in {short} until {until:%H:%M:%S} UTC (revision"
         typer.echo(visible(f"{said} {revision['number']}). End it: bpctl mesh inject stop {short}"))
+        for each in ends:
+            typer.echo(visible(f"When it ends: {each}"))
+    in_force.require_connected(away)
 
 
 def _require_none(name: str) -> None:
@@ -164,11 +190,12 @@ def _stop(name: str, timeout_s: float, as_json: bool) -> None:
         raise typer.BadParameter("name the service or partner whose fault ends")
     body = {"name": _expiry(name), "why": f"inject stop {name}"}
     revision = pilot.post("/v1/expire", body)["revision"]
-    in_force.wait_synced(timeout_s)
+    away = in_force.wait_synced(timeout_s, pilot.CONNECTS_WITHIN_S)
     if as_json:
         pilot.say_json({"revision": revision})
     else:
         typer.echo(visible(f"No fault is injected into {name} any more."))
+    in_force.require_connected(away)
 
 
 def _list(as_json: bool) -> None:

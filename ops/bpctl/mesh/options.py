@@ -18,3 +18,15 @@ Wait = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Wait until every proxy has acknowledged it.")
 ]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, max=600, help="Seconds to wait.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Put it in force even if it denies live payments.")
+]
+Parent = Annotated[
+    int | None,
+    typer.Option(
+        "--parent",
+        min=0,
+        help="Refuse it (exit code 6) unless this revision is in force. "
+        "Default: the one in force when the command starts.",
+    ),
+]

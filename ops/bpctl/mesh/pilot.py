@@ -15,6 +15,10 @@ from ops.bpctl import connections
 from ops.bpctl.connections import AWAY, fail
 from ops.display import visible
 
+CONFLICT = 6
+"""Exit code: another revision came into force meanwhile, and nothing has changed."""
+CONNECTS_WITHIN_S = 10.0
+"""Proxies connect again in this time after a restart of the control plane."""
 START = "The control plane does not run. The proxies keep what they have. Check with `make status`."
 
 
@@ -36,12 +40,14 @@ def get(target: str, **query: object) -> Any:
     return _call("GET", f"{target}?{text}" if text else target)
 
 
-def synced(timeout_s: float) -> dict[str, list[str]]:
+def synced(timeout_s: float, connects_s: float = 0.0) -> dict[str, list[str]]:
     """Wait until every connected proxy has acknowledged what is in force.
 
-    `waiting` has the names of those that have not in time, `not_connected` the other proxies.
+    A proxy without its stream gets `connects_s` to connect. `waiting` has the names of those that
+    have not acknowledged in time, `not_connected` the other proxies.
     """
-    return _call("GET", f"/v1/synced?timeout_s={timeout_s}", waits_s=timeout_s)
+    target = f"/v1/synced?timeout_s={timeout_s}&connects_s={min(connects_s, timeout_s)}"
+    return _call("GET", target, waits_s=timeout_s + connects_s)
 
 
 def post(target: str, body: dict[str, Any]) -> Any:
@@ -56,19 +62,27 @@ def _call(method: str, target: str, body: Any = None, waits_s: float = 0.0) -> A
 
 
 def _refused(status: int, said: str) -> NoReturn:
-    """Print each finding, or the message of a refusal; exit with code 1."""
+    """Print each finding, or the message of a refusal; exit with code 1, or 6 for a conflict."""
     try:
         error = json.loads(said)["error"]
     except (ValueError, KeyError, TypeError):
         fail(f"The control plane answered {status}: {said}", AWAY)
     lines = [finding(each) for each in error["findings"]] or [visible(error["message"])]
-    fail("\n".join(lines))
+    fail("\n".join(lines), CONFLICT if error["reason"] == "REVISION_CHANGED" else 1)
 
 
 def finding(found: dict[str, Any]) -> str:
     """Return an error of a configuration as compilers print it: file, line, problem."""
     place = f"{found['file']}:{found['line']}: " if found["file"] else ""
     return visible(place + found["problem"])
+
+
+def say_notes(state: dict[str, Any]) -> None:
+    """Print why files of the active folder are not in force, and which files are damaged."""
+    for each in state["findings"]:
+        typer.echo(f"Not in force: {finding(each)}")
+    for each in state["reports"]:
+        typer.echo(visible(f"Damaged: {each}"))
 
 
 def content(folder: Path) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mesh.pilot.places import folder_name
 from ops.bpctl import connections
 from ops.bpctl.connections import fail
 from ops.bpctl.mesh import pilot
@@ -44,8 +46,12 @@ def proxy_status(
 ) -> None:
     """Show for each proxy and kind of resource whether it has what is in force.
 
-    SYNCED, STALE (sent, not acknowledged), NACKED (refused), NEVER ACKED, NOT CONNECTED.
-    Exit code 1 if a proxy is not in sync.
+    SYNCED, STALE (sent or waiting, not acknowledged yet), NACKED (refused), NEVER ACKED (connected,
+    nothing acknowledged yet), NOT CONNECTED (stopped, or runs on files), PINNED (started from an
+    altered copy, gets no updates).
+
+    Below the table are Envoy's reasons, edits in place that are not in force, and damaged files.
+    Exit code 1 if there is one of them, or if a proxy is not in sync.
 
     Example: bpctl mesh proxy-status payments
     """
@@ -54,11 +60,15 @@ def proxy_status(
         for each in pilot.get("/v1/proxies")["proxies"]
         if proxy in ("", each["node"], each["node"].removesuffix(INSTANCE))
     ]
+    state = pilot.get("/v1/state")
+    notes = {name: state[name] for name in ("findings", "reports")}
     if as_json:
-        pilot.say_json({"proxies": found})
+        pilot.say_json({"proxies": found, **notes})
     else:
         _show(found)
-    raise typer.Exit(0 if found and all(_in_sync(each) for each in found) else 1)
+        pilot.say_notes(state)
+    good = found and all(_in_sync(each) for each in found) and not any(notes.values())
+    raise typer.Exit(0 if good else 1)
 
 
 def _in_sync(proxy: dict[str, Any]) -> bool:
@@ -69,6 +79,11 @@ def _show(found: list[dict[str, Any]]) -> None:
     rows = [_status_row(each) for each in found]
     table("Proxies", rows, ("proxy", "state", *KINDS.values()))
     for each in found:
+        if each["pinned_since_s"] is not None:
+            since = datetime.fromtimestamp(float(each["pinned_since_s"]), UTC)
+            text = f"{each['node']} is PINNED to another bootstrap since {since:%Y-%m-%d %H:%M:%S}Z"
+            how = f"remove BP_HOME/envoy/{folder_name(each['node'])}/pinned, then restart it"
+            typer.echo(visible(f"{text} and gets no updates; to end this, {how}"))
         for kind, state in each["kinds"].items():
             if state.get("error"):
                 names = ", ".join(state.get("refused", []))

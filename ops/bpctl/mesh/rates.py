@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mesh.pilot.window import FAILED_CODES
+from services.contracts import GATEWAY
 
+_NO_STATUS = "0"
 COUNTED = re.compile(
-    r'^envoy_calls_total\{.*?outcome="(?P<http>\d+)/(?P<grpc>-|\d*)".*?\} (?P<n>\d+)'
+    r'^envoy_calls_total\{caller="(?P<caller>[^"]*)".*?'
+    r'outcome="(?P<http>\d+)/(?P<grpc>-|\d*)".*?\} (?P<n>\d+)'
 )
 
 
@@ -56,12 +59,36 @@ def of_callers(answers: Iterable[str], cluster: str) -> Calls:
     return Calls(total, failed)
 
 
-def of_instances(answers: Iterable[str]) -> int:
+def of_instances(answers: Iterable[str], service: str) -> int:
     """Return how many calls ended with HTTP 200 and a failure of gRPC, by the proxies of the
     instances themselves."""
-    found = (COUNTED.match(line) for text in answers for line in text.splitlines())
     return sum(
         int(each["n"])
-        for each in found
-        if each and each["http"] == "200" and each["grpc"] in FAILED_CODES
+        for each in _received(answers, service)
+        if each["http"] == "200" and each["grpc"] in FAILED_CODES
     )
+
+
+def unanswered(answers: Iterable[str], service: str) -> Calls:
+    """Return the calls that waited until the deadlines of other services, as when an instance
+    hangs. The callers' proxies count neither their end nor a status.
+
+    Calls of the gateway are left out: they end so when a customer leaves.
+    """
+    number = sum(
+        int(each["n"])
+        for each in _received(answers, service)
+        if each["http"] == _NO_STATUS and _name(each["caller"]) != GATEWAY
+    )
+    return Calls(number, number)
+
+
+def _received(answers: Iterable[str], service: str) -> Iterator[re.Match[str]]:
+    """Yield the counters of the calls that a service receives; its proxy counts its own too."""
+    found = (COUNTED.match(line) for text in answers for line in text.splitlines())
+    return (each for each in found if each and _name(each["caller"]) != service)
+
+
+def _name(caller: str) -> str:
+    """Return the workload of a SPIFFE ID."""
+    return caller.rpartition("/")[2]

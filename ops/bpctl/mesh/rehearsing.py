@@ -20,10 +20,11 @@ def register(group: typer.Typer) -> None:
 def rehearse(folder: Folder = CONFIG, as_json: Json = False) -> None:
     """Show which live calls of the last 15 minutes a configuration would change; nothing changes.
 
-    Calls that would be denied, newly allowed, routed elsewhere, get a fault or a timeout shorter
-    than their p99; subsets without an instance; and the loss of the token issuer's keys.
+    It lists calls that would be denied, newly allowed or routed elsewhere, or would get a fault or
+    a timeout shorter than their p99. It also lists subsets without a ready instance, and the loss
+    of the token issuer's keys.
 
-    Exit code 1 if calls would fail that succeed now.
+    Exit code 1 if calls that succeed now would fail.
 
     Example: bpctl mesh rehearse mesh/config
     """
@@ -38,7 +39,7 @@ def rehearse(folder: Folder = CONFIG, as_json: Json = False) -> None:
 def _show(found: dict[str, Any]) -> None:
     typer.echo(
         f"Rehearsed on {found['calls']:,} calls of {found['edges']} callers and methods,"
-        f" from the last {minutes(found['seconds'])}."
+        f" {since(found)}."
     )
     if not found["effects"]:
         typer.echo("No effect on these calls.")
@@ -48,6 +49,16 @@ def _show(found: dict[str, Any]) -> None:
     payments = sum(each["payment"] and each["effect"] == "denied" for each in found["effects"])
     if payments:
         typer.echo(visible("Payments would be denied: `bpctl mesh apply` needs --force."))
+
+
+def since(found: dict[str, Any]) -> str:
+    """Return from when the calls are."""
+    if found["earlier"]:
+        return (
+            "from the start of the proxies, because the control plane started less than 15"
+            " minutes ago"
+        )
+    return f"from the last {minutes(found['seconds'])}"
 
 
 def row(effect: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ops.bpctl.transfers import table
 SECONDS = 60
 Once = Annotated[bool, typer.Option("--once", help="Print one table and end.")]
 Methods = Annotated[bool, typer.Option("--methods", help="A row for each method.")]
-Seconds = Annotated[int, typer.Option(min=5, max=900, help="The calls of how many seconds.")]
+Seconds = Annotated[int, typer.Option(min=5, max=900, help="Seconds whose calls are shown.")]
 
 
 def register(group: typer.Typer) -> None:
