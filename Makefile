@@ -83,7 +83,7 @@ bench: setup ## Measure the bank for 15 minutes into .bp/reports/bench.json (ARG
 bench-long: setup ## As `bench`, with 10 million transfers and half an hour of steady load
 	@$(PYTHON) -m lab.bench --long $(ARGS)
 
-fuzz: setup-dev ## Send 5,000 hostile requests to the gateway and every RPC, then run the judge (ARGS="--seed 7")
+fuzz: setup-dev ## Send 5,000 hostile requests and 1,000 random mesh configurations, then run the judge (ARGS="--seed 7", "--only configs")
 	@$(PYTHON) -m lab.fuzz $(ARGS)
 
 conformance: setup-dev ## Compare the mesh with a real Istio (docs/conformance.md); the first time builds for 25 minutes

@@ -23,6 +23,7 @@ from lab.bench.variants.baseline import baseline
 from lab.bench.variants.growth import growth
 from lab.bench.variants.ledger_alone import PEER_FILE, ledger
 from lab.bench.variants.login.part import login
+from lab.bench.variants.mesh.hop import hop
 from lab.bench.variants.mesh.part import mesh
 from lab.bench.variants.soak import soak
 from sandbox.stack import cli, memory
@@ -38,6 +39,7 @@ PARTS: dict[str, Part] = {
     "interbank": transfers.interbank,
     "widths": transfers.widths,
     "mesh": mesh,
+    "hop": hop,
     "open": transfers.arrivals,
     "ledger": ledger,
     "login": login,

@@ -1,4 +1,5 @@
-"""`python -m lab.fuzz`: fuzzes the gateway and every RPC, then checks all stores and logs."""
+"""`python -m lab.fuzz`: fuzzes the mesh's configuration, the gateway and every RPC, then checks
+all stores and logs."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.fuzz import document, enumeration, rpcs
+from lab.fuzz.configs import command as configs
 from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks, secrets_of
 from lab.fuzz.mesh import Mesh
 from lab.fuzz.messages import Ids
@@ -23,23 +25,30 @@ CASES = 5_000
 BALANCE = 10_000_000_00
 EXAMPLES_EACH_ROUND = 40
 SHOWN_MAX = 20
+_CONFIGS = "configs"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Fuzz, and print the findings and the verdict. Return 1 if there is a finding."""
     options = _parser().parse_args(arguments)
     print(f"seed {options.seed} (make fuzz ARGS='--seed {options.seed}' replays it)")
-    stack = RunningStack.open(options.home.root)
-    try:
-        stack.ensure()
-        found = _fuzz(stack, options)
-    finally:
-        if stack.started:
-            stack.down()
+    found = configs.fuzz(options.configs, options.seed) if options.configs else []
+    if options.only != _CONFIGS:
+        found += _on_the_bank(options)
     for each in found[:SHOWN_MAX]:
         print(f"- {each}")
     print(f"FUZZ: {'sound' if not found else f'{len(found)} findings'}")
     return 1 if found else 0
+
+
+def _on_the_bank(options: argparse.Namespace) -> list[str]:
+    stack = RunningStack.open(options.home.root)
+    try:
+        stack.ensure()
+        return _fuzz(stack, options)
+    finally:
+        if stack.started:
+            stack.down()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pairs", type=int, default=200, help="number of logins of known and unknown addresses"
     )
+    parser.add_argument(
+        "--configs",
+        type=int,
+        default=configs.CONFIGS,
+        help="number of random configurations of the mesh; 0 for none",
+    )
+    parser.add_argument("--only", choices=[_CONFIGS], help="fuzz nothing else; needs no bank")
     parser.add_argument(
         "--seed",
         type=int,

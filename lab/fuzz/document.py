@@ -33,6 +33,8 @@ LOGINS = "^/v1/auth/"
 LINKS = "stateful"
 """The phase that follows links."""
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
+CHAINS = 4
+"""Chains of links for each example. A chain is a few calls; most end at the first refusal."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def run(
     phases: tuple[str, ...] = PHASES,
     into: Tally | None = None,
 ) -> Tally:
-    """Call every operation `examples` times in each phase.
+    """Call every operation `examples` times in each phase, and follow `CHAINS` times as many links.
 
     The first customer sends the requests and has a login. The second customer must not see any data
     of the first. The third receives the payments.
@@ -86,14 +88,14 @@ def run(
     links = tuple(phase for phase in phases if phase == LINKS)
     # Links lead through payments and accounts. The logout is last, because the other operations
     # need a session that has not ended.
-    passes: tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...] = (
-        (alone, lambda schema: schema.exclude(operation_id=ENDS)),
-        (links, lambda schema: schema.exclude(path_regex=LOGINS)),
-        (alone, lambda schema: schema.include(operation_id=ENDS)),
+    passes: tuple[tuple[tuple[str, ...], int, Callable[[Any], Any]], ...] = (
+        (alone, examples, lambda schema: schema.exclude(operation_id=ENDS)),
+        (links, examples * CHAINS, lambda schema: schema.exclude(path_regex=LOGINS)),
+        (alone, examples, lambda schema: schema.include(operation_id=ENDS)),
     )
-    for chosen, part in passes:
+    for chosen, cases, part in passes:
         if chosen:
-            config = _config(stack, people, seed, examples, folder, chosen)
+            config = _config(stack, people, seed, cases, folder, chosen)
             schema = part(
                 schemathesis.openapi.from_path(
                     str(OPENAPI), config=SchemathesisConfig.from_dict(config)

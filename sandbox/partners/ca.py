@@ -43,6 +43,8 @@ class Leaf:
     dns: tuple[str, ...] = ()
     uri: str | None = None
     client: bool = False
+    both: bool = False
+    """Whether its holder is client and server, as a proxy of a mesh is."""
 
 
 LEAVES = (
@@ -120,20 +122,26 @@ def _issue(
     out: Path, leaf: Leaf, ca_cert: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    use = ExtendedKeyUsageOID.CLIENT_AUTH if leaf.client else ExtendedKeyUsageOID.SERVER_AUTH
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     cert = (
         _builder(_name(leaf.common_name), ca_cert.subject, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(_uses(leaf)), critical=False)
         .add_extension(x509.SubjectAlternativeName(_names(leaf)), critical=False)
         .add_extension(issuer_id, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     _write_key(out / f"{leaf.stem}.key", key)
     _write(out / f"{leaf.stem}.pem", cert.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+def _uses(leaf: Leaf) -> list[x509.ObjectIdentifier]:
+    client, server = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
+    if leaf.both:
+        return [client, server]
+    return [client if leaf.client else server]
 
 
 def _names(leaf: Leaf) -> list[x509.GeneralName]:
