@@ -8,6 +8,7 @@ import pytest
 from lab.chaos.healing import WATCHED_S
 from lab.chaos.runner import roster, run
 from lab.chaos.schedule import READERS, Kind
+from mesh.pilot.places import NAME as CONTROL_PLANE
 from ops.provision.roster import GATEWAY, SERVICES
 from sandbox.stack.testing import RunningStack
 
@@ -30,7 +31,7 @@ OUTSIDE = {
 def test_every_part_of_the_bank_can_be_injected(stack: RunningStack) -> None:
     services = {one.name for one in SERVICES}
     sidecars = {f"{one.name}-sidecar" for one in SERVICES if one.sidecar}
-    wanted = services | sidecars | {GATEWAY} | STORES | OUTSIDE
+    wanted = services | sidecars | {GATEWAY, CONTROL_PLANE} | STORES | OUTSIDE
     parts = roster(stack)
     assert set(parts.processes) == wanted
     assert all(set(parts.targets(kind)) == wanted for kind in (Kind.KILL, Kind.PAUSE, Kind.RESTART))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.judged_with_its_module
 
 BALANCE = 10_000_000_00
 CASES_AT_LEAST = 400
-LINKS_AT_LEAST = 5
+LINKS_AT_LEAST = 10
 SEED = 20261124
 UNGUESSABLE = {
     "ReceiveAchWebhook",

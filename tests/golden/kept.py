@@ -12,6 +12,7 @@ from typing import Any
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 from bp.auth.v1.auth_events_pb2 import AuthEvent
+from bp.mesh.v1.mesh_events_pb2 import MeshEvent
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
@@ -24,6 +25,7 @@ ENVELOPES: dict[str, Any] = {
     "payments": PaymentEvent,
     "transfers": TransferEvent,
     "auth-events": AuthEvent,
+    "mesh-events": MeshEvent,
     "notifications": NotificationEvent,
     "audit-logs": AuditEvent,
 }

@@ -12,6 +12,8 @@ from typing import Any
 from bp.auth.v1.auth_events_pb2 import AuthEvent
 from google.protobuf.json_format import ParseDict
 
+from mesh.pilot.history import Origin, Revision
+from mesh.pilot.revision_event import event_of, message_of
 from services.chassis.kafka import Record
 from services.kernel.money import Money
 from services.payments import mapping as payments
@@ -133,11 +135,21 @@ ORDER = BookTransferOrder(
     admit_time=MORNING,
 )
 
+REVISION = Revision(
+    number=7,
+    digest="ab" * 32,
+    create_time=MORNING.isoformat(),
+    who="eva",
+    why="the fraud API is slow",
+    origin=Origin.APPLY,
+)
+ROUTE = b"kind: VirtualService\nmetadata: {name: fraud}\nspec: {timeout: %ds}\n"
 BOOK_DECLINE = BookDecline(TRANSFER, ORDER, "AMOUNT_LIMIT_EXCEEDED", MORNING)
 
 
 def written() -> Iterator[Golden]:
-    """Yield each event of payments, transfers and logins, and the records that the router makes."""
+    """Yield each event of payments, transfers, logins and the mesh, and the records that the router
+    makes."""
     for name, transfer in PAYMENT_FACTS.items():
         payload = payments.event_out(transfer, name, EVENT).payload
         positions = [_position(ACCOUNT, 400_000, 7)] if name in POSTS else []
@@ -168,6 +180,10 @@ def written() -> Iterator[Golden]:
         event_type = getattr(event, field).DESCRIPTOR.full_name
         record = _relayed("auth-events", event_type, payload, [], CUSTOMER, CUSTOMER)
         yield from _and_routed(event_type.rpartition(".")[2], record)
+    event = event_of(REVISION, {"fraud.yaml": ROUTE % 2}, {"fraud.yaml": ROUTE % 1})
+    message = message_of(event)
+    record = Record(message.topic, 0, 6, message.key, message.value, message.headers)
+    yield from _and_routed("MeshConfigRevised", record)
 
 
 def facts_of_the_contracts() -> set[str]:

@@ -1,4 +1,4 @@
-"""Sample events of payments, transfers and logins, written to Kafka and read back."""
+"""Sample events of payments, transfers, logins and the mesh, written to Kafka and read back."""
 
 import uuid
 from collections.abc import Callable, Generator, Iterable
@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from bp.auth.v1.auth_events_pb2 import AuthEvent
+from bp.mesh.v1.mesh_events_pb2 import MeshEvent
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 from confluent_kafka import (
@@ -97,8 +98,24 @@ def login(
     return event
 
 
+def revision(number: int, event_id: str = "") -> MeshEvent:
+    """Return the event of a revision of the mesh's configuration."""
+    event = MeshEvent()
+    event.metadata.event_id = event_id or str(new_id())
+    event.metadata.aggregate_id = "mesh-config"
+    event.metadata.aggregate_version = number
+    event.metadata.occur_time.GetCurrentTime()
+    event.mesh_config_revised.revision = number
+    event.mesh_config_revised.parent = number - 1
+    event.mesh_config_revised.who = "eva"
+    return event
+
+
 def key_of(event: Any) -> str:
-    """Return the account of a transfer; the customer of a login, or its attempt without one."""
+    """Return the account of a transfer; the customer of a login, or its attempt without one; the
+    aggregate of a revision."""
+    if isinstance(event, MeshEvent):
+        return event.metadata.aggregate_id
     if isinstance(event, AuthEvent):
         return event.metadata.customer_id or event.metadata.aggregate_id
     return getattr(event, event.WhichOneof("event")).transfer.account_id

@@ -21,13 +21,15 @@ from tests.rigs.host_speed import waited_out_s
 from tests.rigs.running_bank import Bank
 
 GROUPS = {
-    "router": ("payments", "transfers", "auth-events"),
+    "router": ("payments", "transfers", "auth-events", "mesh-events"),
     "customers": ("payments", "transfers"),
     "audit": ("audit-logs",),
     "notif": ("notifications",),
 }
 JOINS, HELD_MIN = 5, 2
 """How often an extra member joins each group, and how often it must get partitions."""
+MESH = "mesh-config"
+"""The subject of the events of the mesh's configuration."""
 POISON = b"\xff\xffnot a message"
 
 
@@ -128,6 +130,7 @@ POISONED = [
     ("payments", {"[router]", "[customers]"}),
     ("transfers", {"[router]", "[customers]"}),
     ("auth-events", {"[router]"}),
+    ("mesh-events", {"[router]"}),
     ("notifications", {"[notif]"}),
     ("audit-logs", {"[audit]"}),
 ]
@@ -175,13 +178,26 @@ async def _one_of_each_behind(bank: Bank, ana: Any, luis: Any) -> Callable[[], A
     )
     login = str(ana.customer_id)
     wanted = {paid: 2, booked: 1, login: 1}
+    wanted[MESH] = (await _recorded(bank, [MESH])).get(MESH, 0) + 1
+    _comment_on_the_mesh(bank)
 
     async def recorded() -> bool:
-        sql = "SELECT subject, count(*) AS n FROM audit.record WHERE subject = ANY($1) GROUP BY 1"
-        rows = await bank.rows("bp_audit", sql, list(wanted))
-        return {row["subject"]: row["n"] for row in rows} == wanted
+        return await _recorded(bank, list(wanted)) == wanted
 
     return recorded
+
+
+async def _recorded(bank: Bank, subjects: list[str]) -> dict[str, int]:
+    sql = "SELECT subject, count(*) AS n FROM audit.record WHERE subject = ANY($1) GROUP BY 1"
+    return {row["subject"]: row["n"] for row in await bank.rows("bp_audit", sql, subjects)}
+
+
+def _comment_on_the_mesh(bank: Bank) -> None:
+    """Make a revision of the mesh's configuration that changes no proxy."""
+    file = bank.stack.home.root / "mesh" / "config" / "mesh.yaml"
+    draft = file.with_name(".mesh.yaml.new")
+    draft.write_text(f"{file.read_text()}# {uuid.uuid4()}\n")
+    draft.replace(file)
 
 
 TORN = (

@@ -1,5 +1,7 @@
 """Calls to partners: TLS, timeouts, retries and circuit breakers of the design document's table."""
 
+from functools import partial
+
 import aiohttp
 
 from ops.waiting import until
@@ -149,9 +151,17 @@ async def test_a_breaker_that_has_just_closed_opens_again_at_once(mesh: Mesh) ->
         mesh.sms.told()
         return (await mesh.send("auth", SMS))[0] == 200
 
+    async def opened(before: int) -> bool:
+        return await mesh.counted("auth", SMS, ejections) == before + 1
+
+    ejections = "outlier_detection.ejections_enforced_total"
     for _ in range(2):
+        before = await mesh.counted("auth", SMS, ejections)
         mesh.sms.told(*[500] * 20)
-        found = [(await mesh.send("auth", SMS))[0] for _ in range(8)]
+        found = [(await mesh.send("auth", SMS))[0] for _ in range(5)]
+        # Another thread of the sidecar opens the breaker; its decision must count at once.
+        await until(partial(opened, before), 5, "the breaker opens")
+        found += [(await mesh.send("auth", SMS))[0] for _ in range(3)]
         assert (found, len(mesh.sms.keys)) == ([500] * 5 + [503] * 3, 5)
         await until(closed, 10, "the breaker closes")
     assert await mesh.rig.stats("auth", "cluster_manager.update_merge") == merged

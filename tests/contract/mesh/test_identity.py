@@ -74,7 +74,7 @@ async def test_another_services_certificate_is_refused_by_the_method(mesh: Mesh)
     ):
         folder = mesh.rig.home / "clients" / name
         mesh.rig.mesh_ca.issue(folder, uri=identity(name))
-        async with _direct(mesh.rig, folder) as channel:
+        async with direct(mesh.rig, folder) as channel:
             assert await _code(_stub(channel).CheckDebit(_CHECK)) is expected, name
 
 
@@ -143,7 +143,7 @@ async def test_a_renewed_certificate_is_taken_without_a_failed_call(mesh: Mesh) 
     assert codes == {grpc.StatusCode.OK}
 
 
-def _direct(rig: Rig, folder: Path) -> grpc.aio.Channel:
+def direct(rig: Rig, folder: Path) -> grpc.aio.Channel:
     """Return a channel directly to the customers' sidecar, with the certificate in the folder."""
     credentials = grpc.ssl_channel_credentials(
         rig.mesh_ca.pem.read_bytes(),

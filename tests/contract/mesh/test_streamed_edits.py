@@ -1,24 +1,16 @@
 """Edits of mesh/config/ reach proxies by streams: no call fails, and no listener is replaced."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-import aiohttp
 import pytest
 
-from mesh import ctl
 from mesh.controlplane.deliver.packed import Kind
-from ops.waiting import until
-from tests.rigs.mesh.gateway import BODY, TRANSFER, Gateway, open_gateway
-from tests.rigs.mesh.partner import HOLD, Partner
+from tests.rigs.mesh.edited import ACH, BALANCE, Edited, open_edited
 from tests.rigs.mesh.streamed import Nodes, StreamedRig
 
-ACH = "ach-network.example"
 PROXIES = ("payments", "customers", "auth", "gateway")
-BALANCE = "/v1/balances/0190a8a0-0000-7000-8000-000000000007"
 IN_FLIGHT_S = 1.0
 """How long slow calls remain in flight after an edit."""
 MORE = "        - ./transfers.bp.svc.cluster.local\n"
@@ -26,24 +18,16 @@ Change = tuple[str, Kind, str]
 
 
 @dataclass
-class Edited:
-    """A gateway, its sidecars and a partner, with a config folder that the tests edit."""
+class Streamed:
+    """The running proxies, with the snapshots that they have now."""
 
-    gateway: Gateway
+    edited: Edited
     rig: StreamedRig
-    ach: Partner
-    config: Path
     now: Nodes
-    statuses: list[int] = field(default_factory=list[int])
-    errors: list[str] = field(default_factory=list[str])
 
-    async def edit(self, file: str, old: str, new: str) -> Nodes:
-        """Change a file, and return the new snapshots."""
-        path = self.config / file
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new))
-        return await asyncio.to_thread(self.rig.nodes, self.config)
+    async def nodes(self) -> Nodes:
+        """Return the snapshots of the folder."""
+        return await asyncio.to_thread(self.rig.nodes, self.edited.config)
 
     async def take(self, new: Nodes) -> set[Change]:
         """Publish snapshots and wait until every proxy has them; return what they change."""
@@ -58,6 +42,12 @@ class Edited:
             if before[node].resources[kind].get(name) is not resource
         }
 
+    async def under_load(self, file: str, old: str, new: str) -> set[Change]:
+        """Edit a file while calls are in flight; return what it changes."""
+        self.edited.edit(file, old, new)
+        resources = await self.nodes()
+        return await self.edited.in_flight(lambda: self.take(resources), IN_FLIGHT_S)
+
     async def replaced(self) -> int:
         """Return how many listeners were replaced since the start."""
         found = 0
@@ -67,45 +57,14 @@ class Edited:
             found += stats["listener_manager.listener_in_place_updated"]
         return found
 
-    async def order(self) -> int:
-        """Order a transfer whose service waits until it is released; return the status."""
-        body = BODY | {"memo": "held"}
-        return (await self.gateway.call("POST", TRANSFER, json=body)).status
-
-    async def submit(self) -> int:
-        """Call a partner that waits until it is released; return the status."""
-        connector = aiohttp.UnixConnector(str(self.rig.socket_out("payments")))
-        async with (
-            aiohttp.ClientSession(connector=connector) as session,
-            session.post(f"http://{ACH}/x", data=b"{}") as response,
-        ):
-            return response.status
-
-    async def load(self) -> None:
-        """Read balances until cancelled, and note each status; a broken connection is 0."""
-        while True:
-            try:
-                self.statuses.append((await self.gateway.call("GET", BALANCE)).status)
-            except aiohttp.ClientError as error:
-                self.statuses.append(0)
-                self.errors.append(repr(error))
-            # This makes fewer reads than a customer's bucket allows.
-            await asyncio.sleep(0.02)
-
 
 @pytest.fixture(scope="module")
-async def edited() -> AsyncIterator[Edited]:
+async def streamed() -> AsyncIterator[Streamed]:
     """Return the running proxies."""
-    async with open_gateway(streamed=True) as gateway:
-        rig, ach = gateway.rig, Partner()
+    async with open_edited(streamed=True) as made:
+        rig = made.gateway.rig
         assert isinstance(rig, StreamedRig)
-        config = rig.home / "config"
-        shutil.copytree(ctl.CONFIG, config)
-        await ach.start(rig.partner_port[ACH], rig.home / "partners" / ACH, rig.ach_members_ca.pem)
-        try:
-            yield Edited(gateway, rig, ach, config, rig.nodes(config))
-        finally:
-            await ach.close()
+        yield Streamed(made, rig, rig.nodes(made.config))
 
 
 EDGE, PAYMENTS = "gateway-0", "payments-0"
@@ -179,12 +138,12 @@ EDITS: list[tuple[str, str, str, str, set[Change]]] = [
     ("case", "file", "old", "new", "expected"), EDITS, ids=[each[0] for each in EDITS]
 )
 async def test_an_edit_fails_no_call_and_replaces_no_listener(
-    edited: Edited, case: str, file: str, old: str, new: str, expected: set[Change]
+    streamed: Streamed, case: str, file: str, old: str, new: str, expected: set[Change]
 ) -> None:
-    changed = await _under_load(edited, file, old, new)
+    changed = await streamed.under_load(file, old, new)
     assert expected <= changed, case
     assert {(kind, name) for _, kind, name in changed} == {each[1:] for each in expected}
-    assert await edited.replaced() == 0
+    assert await streamed.replaced() == 0
 
 
 LISTENER_EDITS = [
@@ -199,44 +158,21 @@ LISTENER_EDITS = [
     ("case", "file", "old", "new"), LISTENER_EDITS, ids=[each[0] for each in LISTENER_EDITS]
 )
 async def test_an_edit_that_replaces_a_listener_fails_no_call(
-    edited: Edited, case: str, file: str, old: str, new: str
+    streamed: Streamed, case: str, file: str, old: str, new: str
 ) -> None:
     """Envoy keeps the old connections until their calls have ended."""
-    before = await edited.replaced()
-    changed = await _under_load(edited, file, old, new)
+    before = await streamed.replaced()
+    changed = await streamed.under_load(file, old, new)
     assert any(kind is Kind.LISTENER for _, kind, _ in changed), case
-    assert await edited.replaced() > before
+    assert await streamed.replaced() > before
 
 
-async def test_an_edit_of_a_bucket_keeps_the_keys_of_the_token_issuer(edited: Edited) -> None:
+async def test_an_edit_of_a_bucket_keeps_the_keys_of_the_token_issuer(
+    streamed: Streamed,
+) -> None:
     """The token filter is a resource of its own, so it keeps its keys."""
-    await edited.gateway.issuer.close()
-    new = await edited.edit("gateway.yaml", "burst: 4000", "burst: 3999")
-    await edited.take(new)
-    assert [(await edited.gateway.call("GET", BALANCE)).status for _ in range(10)] == [200] * 10
-
-
-async def _under_load(edited: Edited, file: str, old: str, new: str) -> set[Change]:
-    resources = await edited.edit(file, old, new)
-    edited.ach.told(HOLD)
-    seen = edited.gateway.seen
-    calls = seen.calls
-    slow = [asyncio.create_task(edited.order()), asyncio.create_task(edited.submit())]
-
-    async def in_flight() -> bool:
-        return seen.calls > calls and bool(edited.ach.keys)
-
-    await until(in_flight, 10, "both slow calls have arrived")
-    load = asyncio.create_task(edited.load())
-    try:
-        changed = await edited.take(resources)
-        await asyncio.sleep(IN_FLIGHT_S)
-        edited.ach.release.set()
-        seen.release.set()
-        assert await asyncio.gather(*slow) == [200, 200]
-    finally:
-        load.cancel()
-        edited.ach.release.clear()
-        seen.release.clear()
-    assert set(edited.statuses) == {200}, edited.errors
-    return changed
+    gateway = streamed.edited.gateway
+    await gateway.issuer.close()
+    streamed.edited.edit("gateway.yaml", "burst: 4000", "burst: 3999")
+    await streamed.take(await streamed.nodes())
+    assert [(await gateway.call("GET", BALANCE)).status for _ in range(10)] == [200] * 10

@@ -34,7 +34,10 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Worl
         payments = await opened.enter_async_context(await cluster.pool("bp_payments", 2))
         transfers = await opened.enter_async_context(await cluster.pool("bp_transfers", 2))
         sessions = await opened.enter_async_context(sessions_of(cluster, valkey))
-        world = World(cluster, broker, ach, push, payments, transfers, sessions)
+        world = World(
+            *(cluster, broker, ach, push, payments, transfers, sessions),
+            folder("judge-mesh"),
+        )
         yield world
         await world.close()
 

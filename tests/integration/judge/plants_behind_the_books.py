@@ -105,6 +105,26 @@ async def auth_not_drained(_: World) -> Ids:
     return {"what": "outbox of auth"}
 
 
+async def revision_never_sent(world: World) -> Ids:
+    """The history says that it is published, but the topic does not have it."""
+    return {"event_id": world.revision_kept(5).metadata.event_id}
+
+
+async def revision_never_made(world: World) -> Ids:
+    """Another process wrote an event to the topic."""
+    return {"event_id": await world.revision_sent(sample_events.revision(99))}
+
+
+async def revision_waiting(world: World) -> Ids:
+    event = world.revision_kept(6, published=False)
+    return {"event_id": event.metadata.event_id, "revision": "6"}
+
+
+async def mesh_not_drained(_: World) -> Ids:
+    """The event of `revision_waiting` is never published."""
+    return {"what": "revisions of the mesh"}
+
+
 async def audit_log_of_nothing(world: World) -> Ids:
     event_id = str(new_id())
     _send(world, "audit-logs", AuditEvent(event_id=event_id).SerializeToString())
@@ -333,6 +353,12 @@ PLANTS = (
     (Kind.OUTBOX_WAITING, login_waiting),
     (Kind.NOT_DRAINED, auth_not_drained),
     (Kind.OUTBOX_PARKED, login_parked),
+    (Kind.EVENT_LOST, revision_never_sent),
+    (Kind.AUDIT_LOST, revision_never_sent),
+    (Kind.EVENT_UNKNOWN, revision_never_made),
+    (Kind.AUDIT_LOST, revision_never_made),
+    (Kind.OUTBOX_WAITING, revision_waiting),
+    (Kind.NOT_DRAINED, mesh_not_drained),
     (Kind.AUDIT_LOG_UNKNOWN, audit_log_of_nothing),
     (Kind.AUDIT_LOST, record_gone),
     (Kind.AUDIT_PAYLOAD, record_changed),

@@ -5,13 +5,16 @@ Events about logins are written here, as the auth service leaves them after it h
 
 import asyncio
 import itertools
+import json
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 from bp.auth.v1.auth_events_pb2 import AuthEvent
+from bp.mesh.v1.mesh_events_pb2 import MeshEvent
 
 from ops.judge.stores import Stores
 from services.chassis import postgres
@@ -68,6 +71,7 @@ class World:
     payments: asyncpg.Pool
     transfers: asyncpg.Pool
     sessions: Sessions
+    mesh_history: Path
     bank: LedgerBank = field(init=False)
     victims: Victims = field(default_factory=Victims)
 
@@ -91,6 +95,7 @@ class World:
             self.ach.control,
             self.push.control,
             self.sessions.judges_client,
+            self.mesh_history,
         )
 
     async def owner(self, database: str, *, lawless: bool = False) -> asyncpg.Connection:
@@ -233,9 +238,34 @@ class World:
             await self.login_stored(event)
             await self.login_sent(event)
 
+    def revision_kept(self, number: int, *, published: bool = True) -> MeshEvent:
+        """Write a revision of the mesh's configuration with its event; return the event."""
+        events, event = self.mesh_history / "events", sample_events.revision(number)
+        events.mkdir(exist_ok=True)
+        (self.mesh_history / str(number)).mkdir()
+        (events / f"{number}.pb").write_bytes(event.SerializeToString())
+        if published:
+            mark = {"number": number, "event_id": event.metadata.event_id}
+            (events / "published.json").write_text(json.dumps(mark))
+        return event
+
+    async def revision_sent(self, event: MeshEvent) -> str:
+        """Write an event of a revision to its topic; return its id."""
+        topic = topic_of(MeshEvent).name
+        await asyncio.to_thread(sample_events.write, self.broker.bootstrap, topic, [event])
+        return event.metadata.event_id
+
+    async def revisions(self) -> None:
+        """Make revisions with their events; one is sent twice, as after a lost mark."""
+        for number in (1, 2, 3):
+            await self.revision_sent(self.revision_kept(number))
+        await self.revision_sent(event := self.revision_kept(4))
+        await self.revision_sent(event)
+
     async def fill(self) -> None:
         """Make transfers in every state, including settled and returned ones, and logins."""
         await self.logins()
+        await self.revisions()
         await self.sessions.fill()
         settled = [await self.submitted() for _ in range(2)]
         returned = await self.submitted("0000009901")

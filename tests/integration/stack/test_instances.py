@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from mesh.pilot.drained import Drained
 from ops.bpctl.mesh import canary_text
-from ops.waiting import until
+from ops.waiting import scaled_s, until
 from sandbox.stack.supervisor.probes import http_json
 from sandbox.stack.testing import RunningStack
 from tests.rigs.bpctl import bpctl
@@ -42,8 +42,9 @@ async def one_instance(stack: RunningStack) -> None:
         await said(stack, "mesh", "canary", "rollback", SERVICE)
     if f"{SERVICE}-0" in Drained(stack.home.root / "mesh" / "drained.json").marks():
         await said(stack, "mesh", "drain", f"{SERVICE}-0", "--undo")
-    if SECOND in stack.nodes():
-        await said(stack, "sandbox", "instance", "stop", SECOND)
+    for name in (SECOND, "audit-1"):
+        if name in stack.nodes():
+            await said(stack, "sandbox", "instance", "stop", name)
 
 
 async def run(stack: RunningStack, *arguments: str) -> tuple[int, str, str]:
@@ -76,9 +77,9 @@ async def receives_more(stack: RunningStack, name: str, calls: int = 5) -> None:
     await until(more, 60, f"{name} gets no calls")
 
 
-async def instances(stack: RunningStack) -> dict[str, str]:
-    """Return the state of each instance of the service."""
-    found = json.loads(await said(stack, "mesh", "describe", SERVICE, "--json"))
+async def instances(stack: RunningStack, service: str = SERVICE) -> dict[str, str]:
+    """Return the state of each instance of a service."""
+    found = json.loads(await said(stack, "mesh", "describe", service, "--json"))
     return {each["instance"]: each["state"] for each in found["instances"]}
 
 
@@ -110,6 +111,14 @@ async def test_an_instance_joins_drains_and_leaves_without_a_failed_call(bank: B
     assert not calls.failed
     assert await instances(stack) == {f"{SERVICE}-0": "READY"}
     assert SECOND not in stack.nodes()
+
+
+async def test_a_service_that_no_workload_calls_gets_an_instance_too(bank: Bank) -> None:
+    """Regression: audit's second instance waited for its announcement until it was given up."""
+    await said(bank.stack, "sandbox", "instance", "start", "audit")
+    assert await instances(bank.stack, "audit") == {"audit-0": "READY", "audit-1": "READY"}
+    await said(bank.stack, "sandbox", "instance", "stop", "audit-1")
+    assert await instances(bank.stack, "audit") == {"audit-0": "READY"}
 
 
 async def test_the_last_ready_instance_drains_only_by_force(bank: Bank) -> None:
@@ -209,7 +218,8 @@ async def test_an_injected_fault_ends_by_itself_although_the_control_plane_was_k
         return (await bank.call("GET", path, token=customer.token)).status
 
     assert await status("/v1/accounts") == 200
-    fault = ("--method", "ListAccounts", "--abort", "UNAVAILABLE", "--for", "8s")
+    # Long enough for the calls and commands below, also on a busy host.
+    fault = ("--method", "ListAccounts", "--abort", "UNAVAILABLE", "--for", f"{scaled_s(15):.0f}s")
     await said(stack, "mesh", "inject", SERVICE, *fault)
     assert await status("/v1/accounts") == 503
     assert await status("/v1/customers/me") == 200

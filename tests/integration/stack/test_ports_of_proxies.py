@@ -20,6 +20,7 @@ from ops.waiting import until
 from sandbox.stack.home import Home
 from sandbox.stack.parts.mesh import Mesh
 from sandbox.stack.parts.partners import Partners
+from sandbox.stack.parts.proxy_start import PINNED
 from sandbox.stack.ports import Ports
 from sandbox.stack.supervisor import listening
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, RestartPolicy, State
@@ -46,6 +47,9 @@ def mesh(rig: Rig) -> Mesh:
     home.create()
     chosen = {"gateway": rig.gateway_port, "payments-mtls": rig.mtls["payments"]}
     (home.conf / "ports.json").write_text(json.dumps(chosen))
+    for name in ("gateway", "payments"):
+        # The rig has no control plane, so its proxies start from the files that it rendered.
+        (home.envoy / name / PINNED).write_text(str(rig.bootstrap(name)))
     ports = Ports(home.conf / "ports.json")
     return Mesh(home, ports, Partners(home, ports, load_or_make(home.secrets)))
 

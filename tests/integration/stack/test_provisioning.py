@@ -127,6 +127,8 @@ def test_topics_have_the_partitions_of_the_design_and_a_dead_letter_topic_each(
     assert known["payments"].partitions.keys() == set(range(6))
     assert len(known["audit-logs"].partitions) == 12
     assert len(known["auth-events"].partitions) == 3
+    # One partition keeps the revisions of the mesh in order.
+    assert len(known["mesh-events"].partitions) == 1
 
 
 @pytest.mark.parametrize("name", mesh_identities())

@@ -199,7 +199,10 @@ async def test_layers_stop_from_the_gateway_to_the_stores(tmp_path: Path) -> Non
     bank = supervisor(tmp_path, *nodes)
     await bank.ensure([])
     await bank.stop_all()
-    assert journal.lines == ["GATEWAY", "SERVICE", "SIDECAR", "PARTNER", "STORE"]
+    assert journal.lines == [
+        *("GATEWAY", "SERVICE", "SIDECAR"),
+        *("CONTROL_PLANE", "PARTNER", "STORE"),
+    ]
 
 
 async def test_a_stopped_process_stays_stopped_until_it_is_started(tmp_path: Path) -> None:

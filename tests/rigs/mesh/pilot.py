@@ -49,6 +49,8 @@ class Plane:
 
     rig: Rig
     process: asyncio.subprocess.Process | None = field(default=None)
+    kafka: str = ""
+    """host:port of a broker; without it no event is published."""
 
     @property
     def places(self) -> Places:
@@ -82,7 +84,7 @@ class Plane:
         with (self.rig.home / "control-plane.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "mesh.serve"),
-                *("--home", str(places.home), "--run", str(places.run)),
+                *("--home", str(places.home), "--run", str(places.run), "--kafka", self.kafka),
                 env={**os.environ, "PYTHONPATH": f"{REPO}:{REPO / 'gen'}"},
                 cwd=REPO,
                 stdout=log,

@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+import yaml
 
-from mesh.istio import access, breakers, routes
+from lab.conformance import ours
+from lab.conformance.istio import CONFIG, Files
+from mesh.istio import access, certificates, clusters, files, routes, settings
 from mesh.istio.kinds import HOSTS, duration
 from services import contracts
 
@@ -69,12 +72,72 @@ def test_every_method_has_exactly_the_callers_of_its_contract() -> None:
     assert granted[PATH] == {"bp.internal/ns/bp/sa/transfers"}
 
 
-def test_a_breaker_is_capped_for_callers_only() -> None:
-    policy = {"outlierDetection": {"baseEjectionTime": "30s"}}
-    rule = {"kind": "DestinationRule", "spec": {"host": "a.example", "trafficPolicy": policy}}
-    (made,) = breakers.filters([rule])
-    contexts = {each["match"]["context"] for each in made["spec"]["configPatches"]}
-    assert contexts == {"SIDECAR_OUTBOUND", "GATEWAY"}
+@pytest.fixture(scope="module")
+def of_callers() -> dict[str, dict[str, Any]]:
+    """Return the patches of clusters by workload and host."""
+    mesh, _ = ours.loaded(Files())
+    return {
+        each["metadata"]["name"]: {
+            one["match"]["cluster"]["service"]: one for one in each["spec"]["configPatches"]
+        }
+        for each in clusters.filters(mesh)
+    }
+
+
+def test_a_breaker_is_open_for_the_time_of_its_own_caller(
+    of_callers: dict[str, dict[str, Any]],
+) -> None:
+    found = {
+        name: patches["oauth.example"]["patch"]["value"]["outlier_detection"]
+        for name, patches in of_callers.items()
+        if "oauth.example" in patches
+    }
+    assert found == {
+        "clusters-of-auth": {"max_ejection_time": "30s"},
+        "clusters-of-gateway": {"max_ejection_time": "1s"},
+    }
+
+
+def test_a_patch_of_a_sidecar_is_for_calls_of_its_service_only(
+    of_callers: dict[str, dict[str, Any]],
+) -> None:
+    contexts = {
+        name: {each["match"]["context"] for each in patches.values()}
+        for name, patches in of_callers.items()
+    }
+    assert contexts.pop("clusters-of-gateway") == {"GATEWAY"}
+    assert set(map(frozenset, contexts.values())) == {frozenset({"SIDECAR_OUTBOUND"})}
+
+
+def test_partners_are_offered_http_2_as_the_design_documents_table_says(
+    of_callers: dict[str, dict[str, Any]],
+) -> None:
+    value = of_callers["clusters-of-notifications"]["fcm.googleapis.com"]["patch"]["value"]
+    (options,) = value["typed_extension_protocol_options"].values()
+    assert "http2_protocol_options" in options["auto_config"]
+
+
+def test_no_pod_may_read_secrets_and_each_mounts_only_its_own() -> None:
+    written = files.of_sres(CONFIG)
+    assert certificates.mounted(written) == {
+        "gateway": ["edge"],
+        "payments": ["ach-network-client"],
+    }
+    made = list(certificates.kinds(written))
+    assert {each["kind"] for each in made} == {"Gateway", "DestinationRule"}
+    assert "credentialName" not in str(made)
+    rendered = "".join(files.documents().values())
+    assert "kind: Role" not in rendered
+
+
+def test_the_access_log_of_a_cluster_has_the_fields_of_one_machine() -> None:
+    mesh, passed_on = ours.loaded(Files())
+    (provider,) = yaml.safe_load(settings.mesh_config(mesh.edge, passed_on)["data"]["mesh"])[
+        "extensionProviders"
+    ]
+    labels = provider["envoyFileAccessLog"].get("logFormat", {}).get("labels", {})
+    assert labels["url.path"] == "%PATH(NQ)%"
+    assert not any("ADDRESS" in each or "USER-AGENT" in each for each in labels.values())
 
 
 def test_a_duration_is_whole_seconds_or_milliseconds() -> None:

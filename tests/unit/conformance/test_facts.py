@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from lab.conformance.facts import access, destinations, matching, names, routing
+from lab.conformance.facts import (
+    access,
+    destinations,
+    entrance,
+    matching,
+    names,
+    proxy,
+    routing,
+)
 from lab.conformance.facts.calls import Call
 
 GATEWAY = "spiffe://bp.internal/ns/bp/sa/gateway"
@@ -134,3 +142,44 @@ def test_envoys_defaults_are_filled_in() -> None:
     assert (found["connect_timeout_ms"], found["max_retries"]) == (5000, 3)
     assert found["breaker"]["failures"] == 5
     assert found["breaker"]["open_ms_max"] == 300_000
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("kubernetes://fraud-cacert", "fraud"),
+        ("file-cert:/etc/bp/credentials/edge/tls.crt~/etc/bp/credentials/edge/tls.key", "edge"),
+        ("file-root:/etc/bp/credentials/edge/ca.crt", "edge"),
+    ],
+)
+def test_a_secret_has_one_name_as_object_and_as_files(name: str, expected: str) -> None:
+    assert names.secret(name, "payments") == expected
+
+
+def test_settings_of_a_filter_are_the_same_inside_the_listener_and_as_an_extension() -> None:
+    settings = {"name": "one", "typed_config": {"@type": "a.b.One", "size": 1}}
+    inside = {"http_filters": [settings]}
+    named = {"http_filters": [{"name": "one", "config_discovery": {}}]}
+    by_stream = proxy.proxy("gateway", [], [], [], [settings])
+    assert by_stream.http_filters(named) == by_stream.http_filters(inside)
+
+
+def test_a_long_text_is_compared_by_its_digest_and_a_cluster_by_its_destination() -> None:
+    first, other = ({"code": letter * 200, "cluster": name} for letter, name in _CODES)
+    assert entrance.short(first)["cluster"] == entrance.short(other)["cluster"] == "oauth.example"
+    assert entrance.short(first)["code"].startswith("sha256 ")
+    assert entrance.short(first)["code"] != entrance.short(other)["code"]
+
+
+_CODES = (("a", "partner/oauth.example"), ("b", "outbound|80||oauth.example"))
+
+
+def test_filters_that_only_count_are_not_compared() -> None:
+    listed = [{"name": "envoy.filters.http.grpc_stats", "typed_config": {}}]
+    manager = {"http_filters": listed}
+    chain = {"filters": [{"name": _MANAGER, "typed_config": manager}]}
+    found = dict(entrance.facts(proxy.proxy("gateway", [{"filter_chains": [chain]}], [], [])))
+    assert found["filters"] == []
+
+
+_MANAGER = "envoy.filters.network.http_connection_manager"

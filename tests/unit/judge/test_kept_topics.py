@@ -1,15 +1,18 @@
 """Topics keep unread records, each for a different time, and the judge allows for that."""
 
+import hashlib
 import uuid
 from collections import Counter
+from datetime import UTC, datetime
 
 from ops.judge.books import Bank, Place
 from ops.judge.events import SourceEvent, Tale, compare_with_outbox
 from ops.judge.findings import Findings, Kind
 from ops.judge.logins import Logins, compare_with_logins
 from ops.judge.messages import Requests, compare_requests
-from ops.judge.record import Log, compare_log
+from ops.judge.record import Log, _compare, compare_log
 from ops.judge.topics import Span
+from services.audit.chain import GENESIS, AuditRow
 
 EARLIER, LATER = (str(uuid.UUID(int=number << 80)) for number in (1, 3))
 PLACE = Place("payments", 0, 0)
@@ -79,3 +82,31 @@ def test_a_published_event_is_lost_only_if_kafka_deleted_nothing() -> None:
 
 def test_events_of_other_topics_are_not_compared_with_auth() -> None:
     assert not _compared(_tale(STORED), Logins(published=set()))
+
+
+RECORD = AuditRow(
+    chain=0,
+    sequence=1,
+    event_id=uuid.UUID(EARLIER),
+    event_type="",
+    source_topic="a topic",
+    source_partition=0,
+    source_offset=3,
+    subject="",
+    occur_time=datetime(2026, 7, 4, tzinfo=UTC),
+    log_offset=0,
+    record_time=datetime(2026, 7, 4, tzinfo=UTC),
+    hash_version=1,
+    previous_hash=GENESIS,
+    hash=b"",
+    payload=b"payload",
+)
+
+
+def test_the_recorded_place_of_a_repeated_event_may_be_deleted() -> None:
+    """Its publisher sent it again, and Kafka has only the repetition."""
+    again = SourceEvent(Place("a topic", 0, 7), hashlib.sha256(RECORD.payload).digest())
+    for low, count in ((3, 1), (4, 0)):
+        findings = Findings()
+        _compare(RECORD, EARLIER, again, {("a topic", 0): Span(low, 8)}, findings)
+        assert findings.counts[Kind.AUDIT_PAYLOAD] == count

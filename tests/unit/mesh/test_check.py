@@ -77,8 +77,8 @@ UNREAD = [
         (CUSTOMERS, "attempts: 2", "attempts: 0"),
         [
             f"{CUSTOMERS}:12: {RETRIES_MAX} has no effect; remove it",
-            f"{CUSTOMERS}:34: spec.http.0.retries.backoff has no effect; remove it",
-            f"{CUSTOMERS}:34: spec.http.0.retries.retryOn has no effect; remove it",
+            f"{CUSTOMERS}:35: spec.http.0.retries.backoff has no effect; remove it",
+            f"{CUSTOMERS}:35: spec.http.0.retries.retryOn has no effect; remove it",
         ],
     ),
     (
@@ -220,7 +220,7 @@ def test_a_field_without_effect_is_refused_although_another_file_has_an_error(
         "partners/ach-network.yaml:27: spec.http.0.retries.retryOn has no effect; remove it",
         f"partners/ach-network.yaml:39: {RETRIES_MAX} has no effect; remove it",
         f"{CUSTOMERS}:8: spec.trafficPolicy.tls.sni has no effect; remove it",
-        f"{CUSTOMERS}:33: set at most 45s: an edit ends calls that take longer",
+        f"{CUSTOMERS}:34: set at most 45s: an edit ends calls that take longer",
     ]
 
 
@@ -252,6 +252,16 @@ def test_a_listener_that_envoy_refuses_is_named_with_the_field_and_the_rule(
         "gateway: Envoy refuses the listener edge: "
         "CommonHttpProtocolOptions.MaxHeadersCount: value must be greater than or equal to 1"
     ]
+
+
+@pytest.mark.parametrize("name", ["absent", "empty"])
+def test_a_folder_without_files_is_one_error_that_names_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A misspelt folder is not seventeen missing resources."""
+    (tmp_path / "empty").mkdir()
+    folder = tmp_path / name
+    assert _found(folder, capsys) == [f"{folder} has no *.yaml file; name another folder"]
 
 
 def test_envoy_accepts_many_long_origins(tmp_path: Path) -> None:

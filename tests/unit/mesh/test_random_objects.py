@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lab.fuzz.configs import objects
 from mesh.controlplane import model
 from mesh.controlplane.ingest import documents, resources
 from mesh.controlplane.ingest.documents import Document
@@ -15,7 +16,6 @@ from mesh.controlplane.ingest.faults import ConfigFault, Faults, Findings
 from mesh.controlplane.resolve.mesh import Inputs, resolve
 from mesh.ctl import CONFIG
 from services import contracts
-from tests.rigs.mesh import random_config
 from tests.rigs.mesh.fixed_places import endpoints
 
 CONTRACTS = contracts.load()
@@ -80,11 +80,11 @@ def checked(changed: list[Document]) -> model.Mesh | list[ConfigFault]:
 def test_a_random_service_is_consistent_or_refused(data: st.DataObject) -> None:
     found = checked(
         edited(
-            random_config.SERVICE,
-            http=data.draw(random_config.routes(random_config.SERVICE)),
-            policy=data.draw(random_config.overrides()),
-            subsets=data.draw(random_config.subsets()),
-            access=data.draw(st.one_of(st.none(), random_config.policies())),
+            objects.SERVICE,
+            http=data.draw(objects.routes(objects.SERVICE)),
+            policy=data.draw(objects.overrides()),
+            subsets=data.draw(objects.subsets()),
+            access=data.draw(st.one_of(st.none(), objects.policies())),
         )
     )
     if isinstance(found, list):
@@ -96,9 +96,9 @@ def test_a_random_service_is_consistent_or_refused(data: st.DataObject) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data(), st.sampled_from(random_config.PARTNERS))
+@given(st.data(), st.sampled_from(objects.PARTNERS))
 def test_a_random_partner_is_consistent_or_refused(data: st.DataObject, host: str) -> None:
-    http, policy = data.draw(random_config.routes(host)), data.draw(random_config.overrides())
+    http, policy = data.draw(objects.routes(host)), data.draw(objects.overrides())
     found = checked(edited(host, http=http, policy=policy))
     if isinstance(found, list):
         assert found

@@ -30,6 +30,9 @@ VALUES = [
     (GATEWAY, "maxAge: 10m", "maxAge: 0.0004s", 67, WHOLE),
     (GATEWAY, "maxAge: 10m", "maxAge: 400ms", 67, "whole number of seconds"),
     (GATEWAY, "tokenLifetime: 10m", "tokenLifetime: 1500ms", 87, "whole number of seconds"),
+    # A question of a partner about something else.
+    (ACH, "timeout: 30s", 'rewrite: {uri: "/ach?key=1"}', 22, "should match"),
+    (ACH, "timeout: 30s", 'rewrite: {uri: "/ach#key"}', 22, "should match"),
     # Numbers.
     (ACH, "maxConnections: 256", f"maxConnections: {HUGE}", 38, "less than or equal"),
     (ACH, "maxRetries: 32", f"maxRetries: {10**30}", 39, "less than or equal"),
@@ -106,6 +109,12 @@ FILES = [
         ),
         None,
         "more than 10000 values",
+    ),
+    (
+        "aliases that multiply in every document",
+        (b"a: &a [%s]\nb: [%s]\n---\n" % (b"x, " * 90, b"*a, " * 90)) * 20,
+        1,
+        "more values than its text allows",
     ),
 ]
 

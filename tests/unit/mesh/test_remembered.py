@@ -6,15 +6,18 @@ from pathlib import Path
 import pytest
 
 from mesh.controlplane import model
+from mesh.controlplane.deliver.nodes import Translation
+from mesh.controlplane.deliver.packed import NodeSnapshot
 from mesh.controlplane.ingest import documents
 from mesh.controlplane.ingest.faults import ConfigFault, Faults, Findings
 from mesh.controlplane.ingest.remembered import Remembered
 from mesh.controlplane.ingest.resources import Resource
+from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.resolve.kept import kept
 from mesh.controlplane.resolve.mesh import Inputs, resolve
 from mesh.ctl import CONFIG
 from services import contracts
-from tests.rigs.mesh.fixed_places import endpoints
+from tests.rigs.mesh.fixed_places import endpoints, passed_on
 
 CONTRACTS = contracts.load()
 
@@ -64,6 +67,31 @@ def test_an_edit_changes_only_the_proxies_that_see_it(config: Path) -> None:
     same = [b.host for a, b in zip(old.partners, new.partners, strict=True) if a is b]
     assert same == ["ach-network.example", "directory.ach-network.example"]
     assert old.services[0] is new.services[0]
+
+
+def test_an_edit_of_one_virtual_service_is_translated_for_the_proxies_that_see_it(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only payments calls the fraud service: one route, one virtual host, one snapshot."""
+    remembered, translation = Remembered(), Translation()
+    translated: list[str] = []
+    sidecar = Translation._sidecar
+
+    def counted(self: Translation, each: model.Sidecar, text: PassedOn) -> NodeSnapshot:
+        translated.append(each.workload.name)
+        return sidecar(self, each, text)
+
+    monkeypatch.setattr(Translation, "_sidecar", counted)
+    mesh = _mesh(_read(remembered, config))
+    before = translation.node_snapshots(mesh, passed_on())
+    whole = translation.memory.computed
+    assert sorted(translated) == sorted(each.workload.name for each in mesh.sidecars)
+    translated.clear()
+    _edit(config, "partners/fraud.yaml", "timeout: 5s", "timeout: 4999ms")
+    after = translation.node_snapshots(_mesh(_read(remembered, config), mesh), passed_on())
+    assert translated == ["payments"]
+    assert [name for name, each in after.items() if each is not before[name]] == ["payments-0"]
+    assert translation.memory.computed - whole < whole / 20
 
 
 def test_an_edit_without_effect_keeps_the_whole_model(config: Path) -> None:

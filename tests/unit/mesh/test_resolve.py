@@ -108,9 +108,10 @@ def test_only_the_sdk_retries_calls_to_rekognition() -> None:
 
 def test_every_retry_condition_reaches_envoy_under_its_own_name(tmp_path: Path) -> None:
     conditions = ",".join(get_args(RetryCondition))
-    bank_has = "connect-failure,refused-stream,reset-before-request"
-    made = resolve(inputs(_edited(tmp_path, "services/auth.yaml", bank_has, conditions)))
-    policy = retry_policy(made.edge.services[0].traffic.retry)
+    bank_has = "connect-failure,refused-stream,reset,cancelled"
+    made = resolve(inputs(_edited(tmp_path, "services/customers.yaml", bank_has, conditions)))
+    (customers,) = [each for each in made.edge.services if each.name == "customers"]
+    policy = retry_policy(customers.traffic.retry)
     assert policy
     assert policy.retry_on == conditions
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from mesh.controlplane import model
+from mesh.controlplane.deliver.files import secret_files, write
+from mesh.controlplane.deliver.snapshot import snapshots
 from mesh.controlplane.ingest import documents, resources
 from mesh.controlplane.ingest.endpoints import Endpoints
 from mesh.controlplane.ingest.faults import ConfigFault, Faults
+from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.resolve.mesh import Inputs, resolve
 from mesh.ctl import CONFIG
 from services import contracts
@@ -178,6 +181,9 @@ def test_each_instance_with_sockets_has_a_proxy(tmp_path: Path) -> None:
         model.Address("127.0.0.1", 2),
     ]
     assert found[0].grants == found[1].grants
+    made_for = snapshots(made, PassedOn("true"), secret_files(tmp_path))
+    written = {path.parent.name for path in write(made_for.values(), tmp_path)}
+    assert written >= {"customers", "customers-1"}
 
 
 BY_PATH = f"match: [{{uri: {{exact: {SERVICE}/CheckDebit}}}}]"
@@ -297,6 +303,21 @@ REFUSED = [
         "set either httpStatus",
     ),
     ("an identity", _route("headers: {request: {set: {x-bp-subject: a}}}"), "cannot be changed"),
+    ("an error", _route("headers: {response: {set: {grpc-status-details-bin: a}}}"), "be changed"),
+    ("a part of gRPC", _route("headers: {request: {set: {grpc-tags-x: a}}}"), "cannot be changed"),
+    ("bytes of gRPC", _route("headers: {request: {add: {x-bin: a}}}"), "cannot be changed"),
+    (
+        "an origin that may read",
+        _route('headers: {response: {set: {access-control-allow-origin: "https://a.b"}}}'),
+        "cannot be changed",
+    ),
+    ("a partner's key", _route("headers: {request: {set: {x-api-key: a}}}"), "cannot be changed"),
+    (
+        "what a browser keeps",
+        _route("headers: {response: {set: {cache-control: public}}}"),
+        "cannot be changed",
+    ),
+    ("another verb", _route("headers: {request: {set: {x-http-method: a}}}"), "cannot be changed"),
     ("a command of Envoy", _route('headers: {request: {set: {x-a: "%REQ(a)%"}}}'), "should match"),
     ("a delegate", _route("delegate: {name: a}"), "routes cannot form a cycle"),
     ("a redirect", _route("redirect: {uri: /a}"), "is refused: callers inside the mesh"),
@@ -315,6 +336,25 @@ def test_routes_that_cannot_work_are_refused(
     assert all("customers.yaml:" in line for line in lines)
 
 
+def test_a_ring_that_would_fill_the_memory_of_each_proxy_is_refused(tmp_path: Path) -> None:
+    large = SUBSETS.replace("minimumRingSize: 64", "minimumRingSize: 65537")
+    with pytest.raises((ConfigFault, Faults), match="less than or equal to 65536"):
+        _mesh(_config(tmp_path, LAST, subsets=large))
+
+
+def test_only_the_provider_of_tokens_has_the_gateways_keys(tmp_path: Path) -> None:
+    """With the keys of another partner, that partner could act as every customer."""
+    config = tmp_path / "config"
+    shutil.copytree(CONFIG, config)
+    for name, other in (("oauth", "sms"), ("sms", "oauth")):
+        path = config / "partners" / f"{name}.yaml"
+        text = path.read_text()
+        path.write_text(text.replace(f"credentialName: {name}", f"credentialName: {other}"))
+    with pytest.raises(ConfigFault, match="would sign customers' tokens") as raised:
+        _mesh(config)
+    assert str(raised.value).startswith(f"{config / 'gateway.yaml'}:27:")
+
+
 def test_a_copy_of_a_transfer_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "config"
     shutil.copytree(CONFIG, config)
@@ -325,15 +365,3 @@ def test_a_copy_of_a_transfer_is_refused(tmp_path: Path) -> None:
     path.write_text(f"{before}{SUBSETS}---\n{rest}{mirror}")
     with pytest.raises(ConfigFault, match="CreateInterbankTransfer would be executed twice"):
         _mesh(config)
-
-
-def test_a_retry_goes_to_another_instance_unless_a_hash_chooses(tmp_path: Path) -> None:
-    """As in Istio: with a hash, another instance would not have what the caller needs."""
-    hashed = _target(_mesh(_config(tmp_path / "a", LAST)), "payments").routes[0].retry
-    plain = _target(_mesh(_config(tmp_path / "b", LAST, subsets="")), "payments").routes[0].retry
-    other = LAST.replace("attempts: 1", "attempts: 1, retryIgnorePreviousHosts: true")
-    asked = _target(_mesh(_config(tmp_path / "c", other)), "payments").routes[0].retry
-    assert hashed
-    assert plain
-    assert asked
-    assert [each.previous_hosts for each in (hashed, plain, asked)] == [True, False, False]

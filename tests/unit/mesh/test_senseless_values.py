@@ -19,7 +19,7 @@ from tests.rigs.mesh.fixed_places import endpoints
 ACH, DIRECTORY = "partners/ach-network.yaml", "partners/ach-directory.yaml"
 FRAUD, SERVICES, GATEWAY = "partners/fraud.yaml", "services/customers.yaml", "gateway.yaml"
 SHORTEST = "2s, the shortest deadline: that of /bp.customers.v1.CustomersService/BatchGetHolders"
-RETRIED = 'retryOn: "connect-failure,refused-stream,reset-before-request"'
+RETRIED = 'retryOn: "connect-failure,refused-stream,reset,cancelled"'
 SPLIT = "splitExternalLocalOriginErrors"
 LIMIT = "consecutiveLocalOriginFailures"
 POOL = "spec.trafficPolicy.connectionPool"

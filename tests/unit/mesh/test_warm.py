@@ -1,6 +1,6 @@
 """Envoy validates packed resources in processes that already wait for them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,3 +86,34 @@ async def test_resources_that_only_conflict_with_each_other_are_refused(
     (refused,) = await validator.validate([one, pack(Kind.LISTENER, "other", one.body)])
     assert (refused.kind, refused.name) == ("resources", "together")
     assert "duplicate address" in refused.reason
+
+
+def _file(folder: Path) -> None:
+    folder.write_text("in the place of the folder")
+
+
+def _inner(folder: Path) -> None:
+    (folder / "1.pb" / "inner").mkdir(parents=True)
+
+
+def _link(folder: Path) -> None:
+    target = folder.with_name("elsewhere")
+    target.mkdir()
+    (target / "kept").write_text("of another part")
+    folder.symlink_to(target)
+
+
+@pytest.mark.parametrize("placed", [_file, _inner, _link])
+async def test_what_is_in_the_place_of_its_folder_does_not_prevent_the_start(
+    tmp_path: Path, placed: Callable[[Path], None]
+) -> None:
+    """Regression: the control plane ended at each start."""
+    placed(tmp_path / "validation")
+    made = Validator(tmp_path / "validation")
+    try:
+        await made.start()
+        assert await made.validate(every_resource()[:1]) == []
+    finally:
+        await made.close()
+    if placed is _link:
+        assert (tmp_path / "elsewhere" / "kept").exists()

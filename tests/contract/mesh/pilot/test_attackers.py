@@ -113,6 +113,8 @@ def _tree(folder: Path) -> set[str]:
         ("POST", "apply", b'{"files": {"a.yaml": ""}, "origin": "x"}', 400),
         ("POST", "apply", b'{"files": {"a.yaml": ""}, "parent": "x"}', 400),
         ("POST", "rollback", b'{"to": "../1"}', 400),
+        ("POST", "rollback", b'{"to": 1.5}', 400),
+        ("POST", "apply", b'{"files": {"a.yaml": ""}, "force": "false"}', 400),
         ("POST", "rollback", b'{"to": 999999}', 404),
         ("POST", "rollback", b'{"to": -1}', 404),
         ("GET", "history/..%2f..%2f1", None, 400),

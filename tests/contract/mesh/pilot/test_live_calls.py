@@ -23,6 +23,7 @@ spec:
   rules:
     - to: [{{operation: {{paths: ["{path}"]}}}}]
 """
+DRY_RUN = 'annotations: {istio.io/dry-run: "true"}'
 Edge = dict[str, Any]
 
 
@@ -102,6 +103,23 @@ async def test_an_edit_that_denies_a_live_payment_needs_force(
     assert (await plane.apply(denying("payments", ORDER), force=True)).status == 200
 
 
+async def test_a_restarted_control_plane_still_protects_live_payments(
+    piloted: Piloted, plane: Plane
+) -> None:
+    """Its window is empty, but the proxies have counted before."""
+    answer = await piloted.gateway.call("POST", TRANSFER, json=BODY)
+    assert answer.status in (200, 201, 202), answer
+    await until(at_least(plane, 1, GATEWAY, "payments", ORDER), what="the order is counted")
+    await plane.kill()
+    await plane.start()
+    files = {name: body.decode() for name, body in denying("payments", ORDER).items()}
+    found = (await plane.call("POST", "rehearse", {"files": files})).body
+    assert [(e["effect"], e["payment"]) for e in found["effects"]] == [("denied", True)]
+    assert found["earlier"]
+    said = await plane.apply(denying("payments", ORDER))
+    assert (said.status, said.error["reason"]) == (409, "LIVE_CALLS_DENIED")
+
+
 async def test_an_edit_that_denies_a_live_read_is_rehearsed_and_applied(
     piloted: Piloted, plane: Plane
 ) -> None:
@@ -118,6 +136,26 @@ async def test_an_edit_that_denies_a_live_read_is_rehearsed_and_applied(
     own = {name: body.decode() for name, body in OWN.items()}
     found = (await plane.call("POST", "rehearse", {"files": own})).body["effects"]
     assert [(e["effect"], e["method"]) for e in found] == [("newly allowed", GET_BALANCE)]
+
+
+async def test_a_dry_run_shows_whose_calls_it_would_deny(piloted: Piloted, plane: Plane) -> None:
+    """The proxies count these calls and deny none."""
+    policy = denying("customers", GET_BALANCE)
+    dry = replaced(policy, "frozen.yaml", "namespace: bp", f"namespace: bp, {DRY_RUN}")
+    await plane.applied(dry)
+    await piloted.synced()
+    async with piloted.load() as load:
+        await load.more(5)
+
+    async def counted() -> Any:
+        (one,) = (await plane.get("dry-runs"))["policies"]
+        return one if one["calls"] >= 5 else None
+
+    one = await until(counted, what="the dry run is counted")
+    assert (one["policy"], one["service"], one["verdict"]) == ("frozen", "customers", "DENY")
+    assert [(each["caller"], each["method"]) for each in one["met"]] == [(GATEWAY, GET_BALANCE)]
+    await plane.applied(OWN)
+    assert (await plane.get("dry-runs"))["policies"] == []
 
 
 async def test_the_gateways_token_filter_stays_while_the_issuer_is_down(

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from mesh.controlplane.deliver.admission import TokenBucket
+from mesh.controlplane.deliver.admission import NODES_MAX, Admission, TokenBucket
 from mesh.controlplane.deliver.cache import Cache, Session
 from mesh.controlplane.deliver.envelopes import Request, Response
 from mesh.controlplane.deliver.packed import Kind, NodeSnapshot, Packed, pack, snapshot
@@ -188,6 +188,42 @@ def test_the_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
     # A clock that goes back gives nothing.
     assert not bucket.take(50.0)
+
+
+def test_a_node_that_connects_in_a_loop_takes_nothing_from_the_others() -> None:
+    admission = Admission(TokenBucket(rate_per_s=0.0, burst=20), node_per_s=1.0, node_burst=4)
+    assert sum(admission.take("loop", 10.0) for _ in range(1_000)) == 4
+    assert all(admission.take(f"calm {number}", 10.0) for number in range(16))
+    assert not admission.take("calm", 10.0)
+
+
+def test_many_nodes_that_connect_in_a_loop_leave_streams_to_calm_ones() -> None:
+    admission = Admission(TokenBucket(rate_per_s=10.0, burst=20), node_per_s=0.1, node_burst=5)
+    for second in range(60):
+        loops = [admission.take(f"loop {n}", float(second)) for n in range(50) for _ in range(9)]
+        assert sum(loops) <= 20
+    assert sum(admission.take(f"calm {number}", 60.0) for number in range(30)) >= 10
+    # A node gets its tokens back, and is calm again.
+    assert admission.take("loop 0", 100.0)
+
+
+def test_a_node_that_waits_for_its_turn_stays_calm() -> None:
+    """All proxies come back at once after a restart of the control plane."""
+    admission = Admission(TokenBucket(rate_per_s=1.0, burst=2), node_per_s=0.0, node_burst=2)
+    waiting, second = {str(number) for number in range(20)}, 0.0
+    while waiting:
+        waiting = {node for node in waiting if not admission.take(node, second)}
+        second += 1.0
+    assert second == 19.0
+
+
+def test_the_buckets_of_only_the_last_nodes_are_remembered() -> None:
+    admission = Admission(TokenBucket(rate_per_s=0.0, burst=2 * NODES_MAX), 0.0, 1)
+    for number in range(NODES_MAX + 1):
+        assert admission.take(str(number), 1.0)
+    assert admission.take("0", 1.0), "it was forgotten"
+    assert not admission.take(str(NODES_MAX), 1.0)
+    assert len(admission._nodes) == NODES_MAX
 
 
 async def test_waiting_ends_with_a_newer_snapshot_that_the_node_acknowledges() -> None:

@@ -40,11 +40,11 @@ def test_pairs_that_may_and_that_do_are_joined() -> None:
         {"caller": "gateway", "callee": "payments", "partner": False, "methods": ["/a", "/b"]},
         {"caller": "payments", "callee": "ach.example", "partner": True, "methods": []},
     ]
-    rates = {"per_second": 2.0, "failed_percent": 50.0}
+    rates = {"per_second": 2.0, "failed_percent": 50.0, "unanswered_percent": 0.0}
     does = [
         {"caller": "clients", "callee": "gateway", **rates},
         {"caller": "payments", "callee": "ach.example", **rates},
-        {"caller": "payments", "callee": "auth", **rates},
+        {"caller": "payments", "callee": "auth", **rates, "unanswered_percent": 25.0},
     ]
     found = [(e.caller, e.callee, e.partner, e.allowed, e.words) for e in links(may, does)]
     calls = "2.00/s, 50.0 % errors"
@@ -52,5 +52,11 @@ def test_pairs_that_may_and_that_do_are_joined() -> None:
         ("clients", "gateway", False, True, calls),
         ("gateway", "payments", False, True, "no calls"),
         ("payments", "ach.example", True, True, calls),
-        ("payments", "auth", True, False, calls),
+        ("payments", "auth", True, False, f"{calls}, 25.0 % no answer"),
     ]
+
+
+def test_a_line_is_red_if_calls_have_no_answer() -> None:
+    """A callee that hangs has no errors."""
+    hanging = Link("a", "b", False, 1, True, 2.0, 0.0, True, 100.0)
+    assert 'class="fails"' in drawn([hanging], "1 min")

@@ -19,7 +19,7 @@ from mesh.pilot.expirer import Expirer
 from mesh.pilot.expiring import Added, Expiring, Expiry
 from mesh.pilot.history import Entry, Origin
 from ops.waiting import until
-from tests.unit.mesh.pilot.test_pilot import Bank
+from tests.rigs.mesh.pilot_bank import Bank
 
 NODE = "payments-0"
 HOUR_S = 3600.0
@@ -121,3 +121,29 @@ async def test_a_fault_that_would_stay_longer_than_any_may_is_removed_at_a_start
     await until(gone, what="the fault is removed")
     task.cancel()
     assert pilot.history.content(2) == {"mesh.yaml": b"good\n"}
+
+
+async def test_what_was_removed_is_forgotten(tmp_path: Path) -> None:
+    """Regression: the control plane remembered every fault since its start."""
+    bank, clock, steady = Bank(tmp_path), Clock(), Clock(5.0)
+    pilot = bank.pilot()
+    await pilot.start()
+    await pilot.apply({"mesh.yaml": b"good\n"}, Entry("ana", "", Origin.APPLY))
+    expirer = Expirer(pilot, Expiring(bank.places.expiring), clock, steady)
+    task = asyncio.create_task(expirer.run())
+
+    async def gone() -> bool:
+        return not expirer.all()
+
+    for number in range(3):
+        expirer.add(Expiry(f"inject-{number}", clock.now_s + 60, "ana", "drill", ()))
+        clock.now_s += 61
+        steady.now_s += 61
+        await until(gone, what="it is removed")
+    expirer.add(Expiry("last", clock.now_s + 60, "ana", "drill", ()))
+
+    async def only_the_last() -> bool:
+        return [each.name for each in expirer._due_s] == ["last"]
+
+    await until(only_the_last, 5, "the others are forgotten")
+    task.cancel()

@@ -1,6 +1,9 @@
 """A configuration's folder: read as a whole, replaced file by file, refused if it cannot be one."""
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from mesh.pilot import config_folder
 from mesh.pilot.config_folder import FolderRefused
 
 TWO = {"mesh.yaml": b"a: 1\n", "partners/fraud.yaml": b"b: 2\n"}
+_NOBODY = 65534
 _BODIES = st.dictionaries(
     st.sampled_from(["a.yaml", "b.yaml", "partners/a.yaml", "partners/c.yaml"]),
     st.binary(max_size=20),
@@ -58,10 +62,46 @@ def test_a_path_outside_the_folder_is_refused(name: str) -> None:
         config_folder.checked({name: b""})
 
 
+@pytest.mark.parametrize("name", ["no\udce9.yaml", "a\n.yaml", "a\x1b[2J/b.yaml", "a\u202e.yaml"])
+def test_a_name_that_cannot_be_shown_is_refused(tmp_path: Path, name: str) -> None:
+    """Such as one that is not UTF-8: neither JSON nor a digest can have it."""
+    with pytest.raises(FolderRefused, match="cannot be shown") as raised:
+        config_folder.checked({name: b""})
+    assert str(raised.value).isprintable()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to("/etc/passwd")
+    with pytest.raises(FolderRefused, match="cannot be shown") as raised:
+        config_folder.read(tmp_path)
+    assert str(raised.value).isprintable()
+
+
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     """Otherwise a mistyped folder would remove the whole configuration."""
     with pytest.raises(FolderRefused, match="no"):
         config_folder.read(tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error() -> None:
+    """Otherwise its files would count as removed, such as one with a policy that denies calls."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config_folder.write_new(folder / "config", TWO)
+        for path in (folder, folder / "config", folder / "config" / "mesh.yaml"):
+            path.chmod(0o755)
+        (folder / "config" / "partners").chmod(0)
+        with _no_root(), pytest.raises(PermissionError, match="partners"):
+            config_folder.read(folder / "config")
+
+
+@contextlib.contextmanager
+def _no_root() -> Generator[None]:
+    """Do without root's right to read everything."""
+    before = os.geteuid()
+    os.seteuid(before or _NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def test_a_link_is_refused(tmp_path: Path) -> None:

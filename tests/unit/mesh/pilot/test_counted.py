@@ -36,6 +36,18 @@ def test_calls_and_times_have_their_tags() -> None:
     assert found.times == {("x", "/a.B/C", 0.5): 1, ("x", "/a.B/C", float("inf")): 3}
 
 
+def test_policies_in_dry_run_are_counted_by_name() -> None:
+    """A name may have dots. Enforced policies and the sum of all are left out."""
+    at = "http.inbound.rbac"
+    values = {
+        f"{at}.policy.freeze.v2.shadow_denied": 3,
+        f"{at}.policy.open.shadow_allowed": 2,
+        f"{at}.policy.gateway.allowed": 9,
+        f"{at}.shadow_denied": 3,
+    }
+    assert sample("", others(**values)).dry_runs == {"freeze.v2": 3, "open": 2}
+
+
 def test_the_names_of_clusters_may_have_dots() -> None:
     """Partners' hosts have some."""
     at = "cluster.partner/ach-network.example."

@@ -11,7 +11,7 @@ from mesh.pilot.expiring import Added, Expiring, Expiry, UnknownExpiry, without
 from mesh.pilot.history import Entry, Origin
 from mesh.pilot.pilot import Pilot
 from ops.waiting import until
-from tests.unit.mesh.pilot.test_pilot import Bank
+from tests.rigs.mesh.pilot_bank import Bank
 
 PLAIN = {"mesh.yaml": b"good\nend\n", "other.yaml": b"a\n"}
 TEXT = "fault: x  # 1a2b\n"
@@ -94,7 +94,7 @@ async def test_a_new_process_removes_what_its_predecessor_would_have(tmp_path: P
 
 
 def test_two_faults_have_two_names(tmp_path: Path) -> None:
-    """The second of one name is refused; a broken file counts as empty."""
+    """The second of one name is refused."""
     expiring = Expiring(tmp_path / "mesh" / "expiring.json")
     expiring.add(fault(2.0))
     expiring.add(fault(1.0, "inject-fraud"))

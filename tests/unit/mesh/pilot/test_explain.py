@@ -1,7 +1,7 @@
 """Who may call what: the answers agree with the contracts, the Sidecars and the SREs' policies."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -43,6 +43,14 @@ def test_every_allowed_call_is_in_a_contract_and_in_a_sidecar() -> None:
                     each.caller == caller and each.callee == callee and path in each.methods
                     for each in edges(MESH)
                 )
+
+
+def test_a_service_that_no_workload_calls_has_its_instances_too() -> None:
+    """Regression: a further instance of audit was never announced, so its start was given up."""
+    assert not [each for each in edges(MESH) if each.callee == "audit"]
+    for name in SERVICES:
+        (instance,) = cast(list[dict[str, object]], describe(MESH, name)["instances"])
+        assert (instance["instance"], instance["state"]) == (f"{name}-0", "READY")
 
 
 def test_the_sidecar_decides_before_the_contract() -> None:

@@ -12,16 +12,18 @@ from pathlib import Path
 import pytest
 
 from mesh.controlplane.deliver.cache import Cache
+from mesh.controlplane.deliver.envelopes import named_resources
 from mesh.controlplane.deliver.nodes import Translation
-from mesh.controlplane.deliver.packed import snapshot
-from mesh.controlplane.deliver.server import Server
+from mesh.controlplane.deliver.packed import Kind, snapshot
+from mesh.controlplane.deliver.server import Server, Settings
 from mesh.controlplane.passed_on import PassedOn
 from mesh.pilot.admin import restarts
 from mesh.pilot.compiling import Compiled
 from mesh.pilot.delivery import Delivery
 from mesh.pilot.last_good import LastGood
 from mesh.pilot.places import Places
-from ops.waiting import until
+from ops.waiting import scaled_s, until
+from tests.rigs.mesh.ads_client import Client
 from tests.rigs.mesh.fixed_places import mesh, passed_on
 
 NODE = "customers-0"
@@ -65,6 +67,30 @@ async def test_an_instance_that_starts_again_has_its_files_again(
             shutil.rmtree(places.proxy(NODE))
 
 
+async def test_what_an_edit_removes_leaves_the_files_when_no_call_needs_it(
+    places: Places, compiled: Compiled
+) -> None:
+    node, before = "payments-0", compiled.mesh
+    kept = tuple(
+        replace(each, partners=each.partners[1:]) if each.workload.node == node else each
+        for each in before.sidecars
+    )
+    after = replace(before, sidecars=kept)
+    less = Compiled(after, passed_on(), Translation().node_snapshots(after, passed_on()))
+    written, folder = LastGood(places, kept_s=0.1), places.good(node).parent
+
+    async def size(count: int) -> bool:
+        path = folder / "cds.pb"
+        return path.exists() and len(named_resources(path.read_bytes())) == count
+
+    count = len(compiled.nodes[node].resources[Kind.CLUSTER])
+    written.write(node, compiled)
+    written.write(node, less)
+    assert await size(count), "the calls of the replaced listener need it"
+    async with _written(written):
+        await until(lambda: size(count - 1), what="the partner has left the files")
+
+
 @pytest.mark.parametrize(
     ("start", "written"),
     [("stream.json", False), ("last-good/bootstrap.json", True), (None, False)],
@@ -80,37 +106,44 @@ async def test_after_a_restart_only_proxies_that_read_files_get_them_unacknowled
     if start:
         (places.proxy(NODE) / "start.json").symlink_to(start)
     cache, files = Cache(lambda: 0.0), LastGood(places)
-    wanted: list[str] = []
-    files.want = lambda node, *_, **__: wanted.append(node)  # pyright: ignore[reportAttributeAccessIssue]
     server = Server(cache)
-    await Delivery(places, cache, server, files).publish(compiled)
+    others = [places.good(node) for node in compiled.nodes if node != NODE]
+
+    async def all_written() -> bool:
+        return all(each.exists() for each in others)
+
+    async with _written(files):
+        await Delivery(places, cache, server, files).publish(compiled)
+        await until(all_written, what="the files of the proxies without a start are written")
     await server.close()
-    assert (NODE in wanted) == written
-    assert "payments-0" in wanted
+    assert (good.read_text() != "the last good ones") == written
 
 
 async def test_the_end_of_a_removed_stream_delays_no_other_proxy(
     places: Places, compiled: Compiled
 ) -> None:
-    """Its callers learn at once that an instance is gone."""
+    """Its callers learn at once that an instance is gone. Its stream ends when its client does."""
     cache = Cache(lambda: 0.0)
-    server = Server(cache)
+    server = Server(cache, Settings(grace_s=scaled_s(60)))
     delivery = Delivery(places, cache, server, LastGood(places))
     await delivery.publish(compiled)
     left = {node: each for node, each in compiled.nodes.items() if node != NODE}
     left["payments-0"] = snapshot("payments-0", [])
-    seen: list[bool] = []
-    stop = server.stop
+    client = Client(places.ads_socket(NODE))
+    await client.ask(Kind.CLUSTER, NODE)
+    await client.read()
+    publishing = asyncio.create_task(delivery.publish(replace(compiled, nodes=left)))
 
-    async def stopped(path: Path) -> None:
-        seen.append(cache.snapshot("payments-0") is left["payments-0"])
-        await stop(path)
+    async def published() -> bool:
+        return cache.snapshot("payments-0") is left["payments-0"]
 
-    server.stop = stopped  # pyright: ignore[reportAttributeAccessIssue]
-    await delivery.publish(replace(compiled, nodes=left))
-    server.stop = stop  # pyright: ignore[reportAttributeAccessIssue]
-    await server.close()
-    assert seen == [True]
+    try:
+        await until(published, 10, "another proxy has the new snapshot")
+        assert not publishing.done()
+    finally:
+        await client.close()
+        await publishing
+        await server.close()
     assert cache.snapshot(NODE) is None
 
 
@@ -148,3 +181,39 @@ async def test_another_limit_of_the_gateways_memory_is_shown_and_is_in_its_next_
             await until(there, 10, f"the bootstrap has the limit {limit}")
     finally:
         task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("start", "state", "waits"),
+    [
+        (Path("stream.json"), "NOT CONNECTED", True),
+        (Path("last-good/bootstrap.json"), "NOT CONNECTED", False),
+        (Path("../customers-pinned/bootstrap.json"), "PINNED", False),
+        (None, "NOT CONNECTED", False),
+    ],
+)
+async def test_a_proxy_without_a_stream_is_pinned_or_may_connect_again(
+    places: Places, compiled: Compiled, start: Path | None, state: str, waits: bool
+) -> None:
+    """A pinned one gets no updates at all, so nothing waits for it, and the status says so."""
+    for node in compiled.nodes:
+        places.good(node).parent.mkdir(parents=True)
+        places.good(node).write_text("{}")
+    link = places.proxy(NODE) / "start.json"
+    if start is None:
+        places.good(NODE).unlink()
+    else:
+        link.symlink_to(start)
+    for node in compiled.nodes.keys() - {NODE}:
+        (places.proxy(node) / "start.json").symlink_to("last-good/bootstrap.json")
+    cache = Cache(lambda: 0.0)
+    server = Server(cache)
+    delivery = Delivery(places, cache, server, LastGood(places))
+    await delivery.publish(compiled)
+    (found,) = (each for each in delivery.status() if each["node"] == NODE)
+    assert found["state"] == state
+    since_s = link.lstat().st_mtime if state == "PINNED" else None
+    assert found["pinned_since_s"] == since_s
+    assert delivery._connecting() == waits
+    assert NODE in (await delivery.wait_synced(0.1, 0.1)).not_connected
+    await server.close()

@@ -1,62 +1,15 @@
 """What comes into force: only what compiles, one change at a time, and all of it after a crash."""
 
 import asyncio
-import contextlib
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from mesh.controlplane.deliver.packed import Kind, pack, snapshot
-from mesh.controlplane.passed_on import PassedOn
 from mesh.pilot import config_folder
-from mesh.pilot.compiling import Compiled
-from mesh.pilot.config_folder import Content
-from mesh.pilot.findings import Finding, Refused
+from mesh.pilot.findings import Refused
 from mesh.pilot.history import Entry, History, Origin, UnknownRevision
-from mesh.pilot.pilot import ParentChanged, Pilot
-from mesh.pilot.places import Places
-from tests.rigs.mesh.fixed_places import mesh
-
-GOOD, BETTER, BAD = ({"mesh.yaml": body} for body in (b"good\n", b"better\n", b"bad\n"))
-MESH = mesh()
-ENTRY = Entry("ana", "why", Origin.APPLY)
-
-
-@dataclass
-class Bank:
-    """A pilot whose compiler refuses every file that begins with "bad"."""
-
-    folder: Path
-    refuses: bytes = b"bad"
-    published: list[str] = field(default_factory=list[str])
-
-    @property
-    def places(self) -> Places:
-        """The paths of this bank."""
-        return Places(self.folder, self.folder / "run")
-
-    def pilot(self) -> Pilot:
-        """Return a new process of the control plane."""
-        return Pilot(self.places, self._compile, self._publish, editor=lambda: "sre")
-
-    def edit(self, content: Content) -> None:
-        """Edit the active folder in place."""
-        config_folder.replace(self.places.active, content)
-
-    async def _compile(self, content: Content) -> Compiled:
-        if content["mesh.yaml"].startswith(self.refuses):
-            raise Refused([Finding("mesh.yaml", 1, "it is bad")])
-        await asyncio.sleep(0)
-        resource = pack(Kind.CLUSTER, "c", content["mesh.yaml"])
-        nodes = {"payments-0": snapshot("payments-0", [resource])}
-        return Compiled(MESH, PassedOn("true"), nodes)
-
-    async def _publish(self, compiled: Compiled) -> None:
-        nodes = compiled.nodes
-        self.published.append(
-            nodes["payments-0"].resources[Kind.CLUSTER]["c"].body.decode().strip()
-        )
+from mesh.pilot.pilot import ParentChanged
+from tests.rigs.mesh.pilot_bank import BAD, BETTER, ENTRY, GOOD, Bank
 
 
 @pytest.fixture
@@ -114,6 +67,18 @@ async def test_a_bad_edit_in_place_is_reported_and_the_last_good_stays(bank: Ban
     assert pilot.state.findings == ()
     assert len(pilot.history.newest_first()) == 1
     assert bank.published == ["good"]
+
+
+async def test_a_file_whose_name_is_not_utf_8_is_reported(bank: Bank) -> None:
+    """It ended the control plane, at each start; removing it clears the report."""
+    pilot = bank.pilot()
+    await pilot.apply(GOOD, ENTRY)
+    (bank.places.active / "notes\udce9.yaml").write_bytes(b"")
+    assert await pilot.reload()
+    assert r"'notes\udce9.yaml' has a character" in pilot.state.findings[0].problem
+    (bank.places.active / "notes\udce9.yaml").unlink()
+    assert await pilot.reload()
+    assert pilot.state.findings == ()
 
 
 async def test_an_empty_active_folder_keeps_the_last_good(bank: Bank) -> None:
@@ -344,9 +309,7 @@ async def test_an_edit_after_a_crash_is_not_replaced_by_the_edit_before_it(bank:
     pilot = bank.pilot()
     await pilot.apply(GOOD, ENTRY)
     bank.edit(BETTER)
-    pilot.history.mark_in_force = _killed  # pyright: ignore[reportAttributeAccessIssue]
-    with contextlib.suppress(asyncio.CancelledError):
-        await pilot.reload()
+    await pilot.reload()
     later = {"mesh.yaml": b"later\n"}
     bank.edit(later)
     restarted = bank.pilot()
@@ -354,10 +317,6 @@ async def test_an_edit_after_a_crash_is_not_replaced_by_the_edit_before_it(bank:
     await restarted.reload()
     assert config_folder.read(bank.places.active) == later
     assert restarted.state.revision == restarted.history.get(3)
-
-
-def _killed(_: int) -> None:
-    raise asyncio.CancelledError
 
 
 async def test_a_wait_for_a_publication_ends_with_an_edit_and_not_with_a_refused_one(

@@ -21,8 +21,9 @@ from mesh.pilot.rehearsing import (
     is_payment,
     rehearse,
     require_no_loss,
+    size,
 )
-from mesh.pilot.traffic import LiveEdge
+from mesh.pilot.traffic import CLIENTS, LiveEdge
 from services.contracts import GATEWAY, load
 from tests.rigs.mesh.fixed_places import mesh
 
@@ -76,6 +77,11 @@ def test_an_equal_configuration_has_no_effect() -> None:
     """For every call that the bank allows."""
     assert len(every_edge()) > 20
     assert effects(mesh(), *every_edge()) == []
+
+
+def test_a_call_of_a_customer_is_counted_once() -> None:
+    """It is a call of the customer to the gateway, and one of the gateway to the service."""
+    assert size([live(CLIENTS, GATEWAY, READ), live(GATEWAY, "customers", READ)]) == (1, 10)
 
 
 @given(st.sampled_from(every_edge()))

@@ -90,3 +90,31 @@ def test_counters_of_proxies_and_methods_that_no_longer_exist_are_left_out() -> 
         MESH,
     )
     assert found == []
+
+
+def test_the_calls_of_an_instance_that_has_stopped_remain() -> None:
+    """An edit would meet the same calls of the instances that are left."""
+    made, me = Window(), spiffe_id("payments")
+    made.expect("payments-1", 0.0)
+    made.add("payments-1", 10.0, calls((me, READ, "200/0", 5)))
+    made.keep(["payments-0"])
+    found = by_method(made.view(10.0), MESH)
+    assert [(e.caller, e.callee, e.calls) for e in found] == [("payments", "customers", 5)]
+
+
+def test_a_mistake_of_a_customer_is_no_failure_of_the_gateway() -> None:
+    """Envoy derives a code of gRPC from the transcoder's status: 13 from 400, 12 from 404."""
+    route = "bp.payments.v1.PaymentsService.CreateInterbankTransfer.0"
+    outcomes = (("400/13", 5), ("404/12", 3), ("409/2", 2), ("504/14", 1))
+    (found,) = by_method(view(gateway=calls(*(("-", route, *each) for each in outcomes))), MESH)
+    assert (found.calls, found.failed) == (11, 1)
+
+
+def test_calls_that_a_caller_gave_up_are_unanswered() -> None:
+    """As when the callee hangs: the caller's deadline passes, and no status comes."""
+    me = spiffe_id("payments")
+    (found,) = by_method(
+        view(payments=calls((me, READ, "0/", 3), (me, READ, "0/-", 1), (me, READ, "200/0", 4))),
+        MESH,
+    )
+    assert (found.failed, found.unanswered, found.unanswered_percent) == (0, 4, 50.0)

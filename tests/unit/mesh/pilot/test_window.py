@@ -62,6 +62,18 @@ def test_calls_leave_the_window_after_its_length() -> None:
     assert window.view(10 * WINDOW_S, 60.0).seconds == 60.0
 
 
+@given(st.integers(1, 60), st.integers(0, 4))
+def test_a_steady_rate_is_the_same_over_any_time(wanted_s: int, late_s: int) -> None:
+    """Samples come every five seconds; the first one of a view began before the wanted time."""
+    window = Window()
+    for at_s in range(0, 205, STEP_S):
+        window.add("n", float(at_s), counted(1000 + at_s, 10 * at_s))
+    window.add("n", 200.0 + late_s, counted(1200 + late_s, 10 * (200 + late_s)))
+    found = window.view(200.0 + late_s, float(wanted_s))
+    assert found.counted()["n", "a", "m"].total == 10 * found.seconds
+    assert wanted_s <= found.seconds <= wanted_s + STEP_S
+
+
 def test_retries_grow_and_clusters_have_their_newest_state() -> None:
     """A proxy that no longer exists has no state; its calls stay."""
     window = Window()
@@ -135,5 +147,36 @@ def test_each_bucket_is_kept_alone() -> None:
 def test_failures_are_those_of_the_server() -> None:
     """An answer to a caller's mistake is none."""
     failed = ("503/-", "200/14", "200/4", "500/2")
-    fine = ("200/0", "200/5", "200/7", "404/-", "0/-", "200/")
-    assert [is_failed(each) for each in (*failed, *fine)] == [True] * 4 + [False] * 6
+    fine = ("200/0", "200/5", "200/7", "404/-", "0/-", "200/", "400/13", "404/12", "409/2")
+    assert [is_failed(each) for each in (*failed, *fine)] == [True] * 4 + [False] * 9
+
+
+@given(st.integers(0, 100), st.integers(0, 100))
+def test_a_clock_that_is_set_back_is_no_restart(before: int, back_s: int) -> None:
+    """Envoy counts its uptime by the clock of the machine; its counters keep their values."""
+    window = Window()
+    window.add("n", 0.0, counted(1000, before))
+    window.add("n", 5.0, counted(1005 - back_s, before + 3))
+    assert window.view(5.0).counted()["n", "a", "m"].total == 3
+
+
+def test_a_restart_is_seen_after_a_long_pause_without_samples() -> None:
+    """The new process may be older than the old one was, and have counted more."""
+    window = Window()
+    window.add("n", 0.0, counted(20, 0))
+    window.add("n", 5.0, counted(25, 10))
+    window.add("n", 305.0, counted(200, 40))
+    assert window.view(305.0).counted()["n", "a", "m"].total == 50
+
+
+def test_what_was_counted_before_the_window_is_used_on_demand_while_the_window_is_short() -> None:
+    """After a restart of the control plane, a rehearsal needs the calls from before."""
+    window = Window()
+    window.add("n", 0.0, counted(1000, 70))
+    window.add("n", 5.0, counted(1005, 72))
+    assert window.view(5.0).counted()["n", "a", "m"].total == 2
+    found = window.view(5.0, earlier=True)
+    one = found.counted()["n", "a", "m"]
+    assert (one.total, one.times[10.0], found.earlier) == (72, 72, True)
+    later = window.view(WINDOW_S, earlier=True)
+    assert (later.counted()["n", "a", "m"].total, later.earlier) == (2, False)

@@ -1,0 +1,1 @@
+"""The mesh's control plane on the bank's stores."""
